@@ -1,0 +1,1 @@
+"""The messages between the parties: the only types that the coordinator, the nodes and the auditors share."""

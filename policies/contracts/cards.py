@@ -1,0 +1,42 @@
+"""A party's public card: the keys and the data asset that it shows to the others. Exchanged outside the coordinator. May import crypto."""
+
+import hashlib
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from policies.contracts.base import Document, Hash, KeyHex, Slug
+
+
+class DepartmentCard(Document):
+    """What a department shows of itself. Officers compare the fingerprint by another channel before they trust it."""
+
+    format_version: Literal[1] = 1
+    department: Slug
+    region: Slug
+    identity_key: KeyHex
+    approval_key: KeyHex
+    scheduling_key: KeyHex
+    flower_key: Annotated[str, Field(max_length=1000, description="OpenSSH public key of the Flower node")]
+    dataset: Slug
+    standard_version: int
+    standard_hash: Hash
+    people: Annotated[int, Field(ge=0)]
+    columns: tuple[str, ...]
+    program_hash: Hash
+
+    def fingerprint(self) -> str:
+        """Return 40 hex characters over the card's keys, in groups of four, for reading out over the telephone."""
+        keys = "|".join([self.department, self.identity_key, self.approval_key, self.scheduling_key, self.flower_key])
+        digest = hashlib.sha256(b"doudi-card-v1\x00" + keys.encode()).hexdigest()[:40]
+        return " ".join(digest[i : i + 4] for i in range(0, 40, 4))
+
+
+class CentreCard(Document):
+    """What the data-management centre shows: its approval key and its address."""
+
+    format_version: Literal[1] = 1
+    approval_key: KeyHex
+    api_key: KeyHex
+    url: str
+    superlink: str

@@ -1,0 +1,120 @@
+"""The run manifest: one run of a grant, with the participants' fresh keys, signed by the holder of the scheduling right.
+
+Without it no run starts, so a compromised coordinator cannot start one (design section 6). May import crypto.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from crypto import signing
+from crypto.canonical import canonical_json
+from crypto.errors import DoudiError
+from policies.contracts.base import Document, Hash, KeyHex, LongKeyHex, SignatureHex, Slug
+
+OFFER_SIGNATURE_DOMAIN = "key-offer"
+MANIFEST_SIGNATURE_DOMAIN = "run-manifest"
+
+Mode = Literal["evidence", "sum_only", "both"]
+
+
+class KeyOffer(Document):
+    """A node's fresh keys for one attempt of one run, and the length of the list it will link; signed by its identity key."""
+
+    format_version: Literal[1] = 1
+    grant_hash: Hash
+    run_id: Slug
+    attempt: Annotated[int, Field(ge=1, le=10)]
+    department: Slug
+    sealing_key: LongKeyHex
+    mask_key: KeyHex
+    people: Annotated[int, Field(ge=1)]
+    program_hash: Hash
+    signature: SignatureHex = "0" * 128
+
+    def signed_bytes(self) -> bytes:
+        """Return what the identity key signs: everything but the signature."""
+        return canonical_json(self.model_dump(mode="json", exclude={"signature"}))
+
+    def signed(self, private: bytes) -> "KeyOffer":
+        """Return the offer with its signature."""
+        signature = signing.sign(private, OFFER_SIGNATURE_DOMAIN, self.signed_bytes()).hex()
+        return self.model_copy(update={"signature": signature})
+
+    def verify(self, identity_key: str) -> None:
+        """Raise `offer.bad_signature` unless the identity key signed this offer."""
+        try:
+            signing.verify(
+                bytes.fromhex(identity_key), OFFER_SIGNATURE_DOMAIN, self.signed_bytes(), bytes.fromhex(self.signature)
+            )
+        except DoudiError as error:
+            raise DoudiError(
+                "offer.bad_signature",
+                f"the run keys of {self.department} are not signed by the identity key that the grant pins",
+                "Do not schedule this run; ask the department and the centre who replaced the key.",
+            ) from error
+
+
+class Manifest(Document):
+    """One attempt of one run. Times are seconds since 1970 UTC."""
+
+    format_version: Literal[1] = 1
+    grant_hash: Hash
+    run_id: Slug
+    run_number: Annotated[int, Field(ge=1)]
+    attempt: Annotated[int, Field(ge=1, le=10)]
+    mode: Mode
+    created_at: int
+    expires_at: int
+    offers: Annotated[tuple[KeyOffer, ...], Field(min_length=2, max_length=64)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Manifest":
+        names = [offer.department for offer in self.offers]
+        if len(set(names)) != len(names):
+            raise ValueError("a department is named twice")
+        for offer in self.offers:
+            if (offer.grant_hash, offer.run_id, offer.attempt) != (self.grant_hash, self.run_id, self.attempt):
+                raise ValueError("an offer belongs to another grant, run or attempt")
+        return self
+
+    def offer(self, department: str) -> KeyOffer:
+        """Return a department's keys. Raises `manifest.not_a_participant`."""
+        for offer in self.offers:
+            if offer.department == department:
+                return offer
+        raise DoudiError("manifest.not_a_participant", "the department is not named in the run's manifest")
+
+    @property
+    def departments(self) -> tuple[str, ...]:
+        """The departments of this run, in the manifest's order."""
+        return tuple(offer.department for offer in self.offers)
+
+
+class SignedManifest(Document):
+    """A manifest and the signature of the scheduling key that the grant names."""
+
+    manifest: Manifest
+    signature: SignatureHex
+
+    def verify(self, scheduling_key: str) -> None:
+        """Raise `manifest.bad_signature` unless the scheduling key signed it."""
+        try:
+            signing.verify(
+                bytes.fromhex(scheduling_key),
+                MANIFEST_SIGNATURE_DOMAIN,
+                self.manifest.to_bytes(),
+                bytes.fromhex(self.signature),
+            )
+        except DoudiError as error:
+            raise DoudiError(
+                "manifest.bad_signature",
+                "the run is not signed by the holder of the scheduling right",
+                "Have the scheduler sign the manifest with `doudi node schedule`.",
+            ) from error
+
+
+def sign_manifest(manifest: Manifest, private: bytes) -> SignedManifest:
+    """Return the manifest signed with the scheduling key."""
+    signature = signing.sign(private, MANIFEST_SIGNATURE_DOMAIN, manifest.to_bytes()).hex()
+    return SignedManifest(manifest=manifest, signature=signature)
