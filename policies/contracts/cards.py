@@ -1,4 +1,4 @@
-"""A party's public card: the keys and the data asset that it shows to the others. Exchanged outside the coordinator. May import crypto."""
+"""A party's public card: the keys and the data asset that it shows to the others, outside the coordinator. May import crypto."""
 
 import hashlib
 from typing import Annotated, Literal
@@ -27,9 +27,7 @@ class DepartmentCard(Document):
 
     def fingerprint(self) -> str:
         """Return 40 hex characters over the card's keys, in groups of four, for reading out over the telephone."""
-        keys = "|".join([self.department, self.identity_key, self.approval_key, self.scheduling_key, self.flower_key])
-        digest = hashlib.sha256(b"doudi-card-v1\x00" + keys.encode()).hexdigest()[:40]
-        return " ".join(digest[i : i + 4] for i in range(0, 40, 4))
+        return _fingerprint(self.department, self.identity_key, self.approval_key, self.scheduling_key, self.flower_key)
 
 
 class CentreCard(Document):
@@ -40,3 +38,12 @@ class CentreCard(Document):
     api_key: KeyHex
     url: str
     superlink: str
+
+    def fingerprint(self) -> str:
+        """Return 40 hex characters over the centre's keys, in groups of four."""
+        return _fingerprint("centre", self.approval_key, self.api_key)
+
+
+def _fingerprint(*fields: str) -> str:
+    digest = hashlib.sha256(b"doudi-card-v1\x00" + "|".join(fields).encode()).hexdigest()[:40]
+    return " ".join(digest[i : i + 4] for i in range(0, 40, 4))

@@ -184,24 +184,32 @@ def verify_grant_signatures(signed: SignedGrant) -> None:
 
     Whether those keys are the right ones is the caller's question: compare them with a list of trusted keys.
     """
-    by_party = {(signature.party, signature.role): signature for signature in signed.signatures}
+    by_party = {(str(item.party), str(item.role)): item for item in signed.signatures}
     for party, role, key in required_signatures(signed.grant):
         signature = by_party.get((party, role))
         if signature is None:
             raise DoudiError(
-                "grant.signature_missing", f"the signature of {party} ({role}) is missing", "Have this party sign the grant."
+                "grant.signature_missing",
+                f"the signature of {party} ({role}) is missing",
+                "Have this party sign the grant.",
             )
         if signature.key != key:
             raise DoudiError("grant.bad_signature", f"{party} signed with another key than the grant names")
-        try:
-            signing.verify(
-                bytes.fromhex(key),
-                GRANT_SIGNATURE_DOMAIN,
-                _signed_bytes(signed.grant, party, role),
-                bytes.fromhex(signature.signature),
-            )
-        except DoudiError as error:
-            raise DoudiError("grant.bad_signature", f"the signature of {party} ({role}) does not verify") from error
+        verify_grant_signature(signed.grant, signature)
+
+
+def verify_grant_signature(grant: Grant, signature: GrantSignature) -> None:
+    """Raise `grant.bad_signature` unless this one signature is its party's, in its role, over this grant with its own key."""
+    try:
+        signing.verify(
+            bytes.fromhex(signature.key),
+            GRANT_SIGNATURE_DOMAIN,
+            _signed_bytes(grant, signature.party, signature.role),
+            bytes.fromhex(signature.signature),
+        )
+    except DoudiError as error:
+        party = f"{signature.party} ({signature.role})"
+        raise DoudiError("grant.bad_signature", f"the signature of {party} does not verify") from error
 
 
 def _signed_bytes(grant: Grant, party: str, role: str) -> bytes:

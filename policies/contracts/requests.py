@@ -53,7 +53,10 @@ def verify_request(
         raise DoudiError("request.clock", "the request's time is off by more than two minutes", "Set the host's clock.")
     try:
         signing.verify(
-            bytes.fromhex(public_key), REQUEST_SIGNATURE_DOMAIN, _signed_bytes(party, method, path, body, time_s, nonce), signature
+            bytes.fromhex(public_key),
+            REQUEST_SIGNATURE_DOMAIN,
+            _signed_bytes(party, method, path, body, time_s, nonce),
+            signature,
         )
     except DoudiError as error:
         raise DoudiError("request.unauthenticated", "the request's signature does not verify") from error

@@ -5,9 +5,9 @@
 | blind | all | – | `blinded/<holder>`: the own list, shuffled and blinded, sealed to each other key holder |
 | evaluate | all | `blinded/<owner>` | `evaluated/<owner>`: that list, multiplied by the own scalar, sealed to its owner |
 | finish | all | `evaluated/<holder>` | `pseudonyms`: the own pseudonyms in byte order |
-| release | lead | `union`: the pseudonyms of all slots | `cells`: bit and flag of each slot; `cell-key/<department>`; `commitment` |
+| release | lead | `union`: the pseudonyms of all slots | `cells`: bit and flag per slot; `cell-key/<department>`; `commitment` |
 | train | supporting | `slots`, `cells`, `cell-key` of the own slots | `evidence`, `evidence-key`; `sum`, `sum-key` |
-| combine | lead | `evidence/<department>`, `evidence-key/<department>`, `sum/…`, `sum-key/…` | metrics in the header |
+| combine | lead | `evidence/<department>`, `evidence-key/<department>`, `sum/…`, `sum-key/…` | `metrics` |
 
 Every request also carries the parts `grant` and `manifest`; every reply is signed by the node. May import crypto.
 """

@@ -1,0 +1,1 @@
+"""What every party's command line shares: exit codes, two languages, tables, how an error looks. May import crypto only."""

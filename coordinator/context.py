@@ -1,0 +1,44 @@
+"""What a request handler needs, made once in `app.create_app` and handed over through the application's state."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from coordinator.config import CoordinatorConfig
+from coordinator.db.session import Clock, begin, read
+
+# Registers a node at the SuperLink: (name, OpenSSH public key). Doing it twice with the same key changes nothing; it
+# raises `DoudiError` when the SuperLink does not answer.
+RegisterFlowerNode = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class AppContext:
+    """The application's parts."""
+
+    config: CoordinatorConfig
+    engine: Engine
+    clock: Clock
+    register_flower_node: RegisterFlowerNode
+
+    def begin(self) -> AbstractContextManager[Session]:
+        """Open a writing transaction."""
+        return begin(self.engine, self.clock)
+
+    def read(self) -> AbstractContextManager[Session]:
+        """Open a reading transaction."""
+        return read(self.engine, self.clock)
+
+
+def get_context(request: Request) -> AppContext:
+    """Return the application's parts, for handlers."""
+    context: AppContext = request.app.state.context
+    return context
+
+
+Context = Annotated[AppContext, Depends(get_context)]

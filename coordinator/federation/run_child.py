@@ -1,0 +1,133 @@
+"""The process of one run: it takes the run's task from the SuperLink, follows the schedule, and stores the outcome.
+
+One process per run, because Flower keeps a task's identity per process (flwr 1.41). It ends with its parent; the supervisor
+starts it again, and it goes on from the run folder. Exit codes: 0 the run has ended (well or not), 3 try again (the SuperLink was away).
+"""
+
+import argparse
+import logging
+import sys
+import time
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from coordinator.config import LOOPBACK, CoordinatorConfig, load_config
+from coordinator.db import tables as _tables  # noqa: F401 - all tables must be known before the first query
+from coordinator.db.session import begin, open_engine, read
+from coordinator.federation.flower_relay import FlowerRelay
+from coordinator.federation.run_folder import RunFolder
+from coordinator.federation.schedule import ScheduleSettings, VerticalRun
+from coordinator.federation.union import PaddingPolicy
+from coordinator.runs.services import claim_running, fail_run, finish_run, load_run, mark_step
+from crypto.errors import DoudiError
+from policies.contracts.steps import Step
+
+EXIT_ENDED = 0
+EXIT_TRY_AGAIN = 3
+TASK_TIMEOUT_S = 60.0
+TRY_AGAIN_CODES = frozenset({"relay.superlink_lost", "relay.no_task", "flower.unreachable"})
+log = logging.getLogger("doudi.run")
+
+
+class DatabaseMarks:
+    """Writes each mark in a transaction of its own, so that progress is seen at once."""
+
+    def __init__(self, engine: Engine, run_id: str, attempt: int) -> None:
+        self._engine, self._run_id, self._attempt = engine, run_id, attempt
+
+    def sent(self, step: Step, department: str, size_bytes: int) -> None:
+        """Mark that a request was handed to the relay."""
+        with begin(self._engine) as session:
+            mark_step(session, self._run_id, self._attempt, step, department, "sent", request_bytes=size_bytes)
+
+    def answered(self, step: Step, department: str, size_bytes: int) -> None:
+        """Mark that a verified reply arrived."""
+        with begin(self._engine) as session:
+            mark_step(session, self._run_id, self._attempt, step, department, "answered", reply_bytes=size_bytes)
+
+    def refused(self, step: Step, department: str, code: str) -> None:
+        """Mark a refusal, or a reply that was not acceptable."""
+        with begin(self._engine) as session:
+            mark_step(session, self._run_id, self._attempt, step, department, "refused", code)
+
+    def lost(self, step: Step, department: str, code: str) -> None:
+        """Mark a department that did not answer."""
+        with begin(self._engine) as session:
+            mark_step(session, self._run_id, self._attempt, step, department, "lost", code)
+
+
+def acquire_task(config: CoordinatorConfig, flower_run_id: int) -> FlowerRelay:
+    """Return the relay of this Flower run; tasks that earlier, killed processes left behind are closed on the way."""
+    deadline = time.monotonic() + TASK_TIMEOUT_S
+    while True:
+        relay = FlowerRelay.acquire(
+            f"{LOOPBACK}:{config.superlink_api_port}",
+            config.path(config.tls_ca_file),
+            config.path(config.superexec_secret_file),
+            max(1.0, deadline - time.monotonic()),
+        )
+        if relay.flower_run_id == flower_run_id:
+            return relay
+        relay.close(False, "run.superseded")
+
+
+def execute(config: CoordinatorConfig, engine: Engine, run_id: str, flower_run_id: int) -> int:
+    """Carry a scheduled or interrupted run to its end and return the exit code."""
+    relay = acquire_task(config, flower_run_id)
+    ended_well, code = False, ""
+    try:
+        with begin(engine) as session:
+            claim_running(session, run_id, flower_run_id)
+        with read(engine) as session:
+            view = load_run(session, run_id)
+        if view.signed_manifest is None:
+            raise DoudiError("run.not_scheduled", "the run has no manifest")
+        folder = RunFolder(config.path(config.runs_folder), run_id, view.attempt)
+        padding = PaddingPolicy(config.min_padding_percent, config.max_padding_percent)
+        run = VerticalRun(
+            view.signed_grant,
+            view.signed_manifest,
+            relay,
+            folder,
+            DatabaseMarks(engine, run_id, view.attempt),
+            ScheduleSettings(config.step_timeout_s, padding),
+        )
+        outcome = run.execute()
+        with begin(engine) as session:
+            finish_run(session, run_id, outcome)
+        ended_well = True
+        return EXIT_ENDED
+    except DoudiError as error:
+        code = error.code
+        if code in TRY_AGAIN_CODES:
+            return EXIT_TRY_AGAIN
+        log.warning("run %s ends: %s", run_id, code)
+        with begin(engine) as session:
+            fail_run(session, run_id, code)
+        return EXIT_ENDED
+    finally:
+        relay.close(ended_well, code)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one run's process."""
+    parser = argparse.ArgumentParser(prog="coordinator.federation.run_child", description=__doc__.splitlines()[0])
+    parser.add_argument("--home", type=Path, required=True, help="the coordinator's home folder")
+    parser.add_argument("--run-id", required=True, help="the run")
+    parser.add_argument("--flower-run-id", type=int, required=True, help="the Flower run started for it")
+    chosen = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    config = load_config(chosen.home)
+    engine = open_engine(config.resolved_database_url)
+    try:
+        return execute(config, engine, chosen.run_id, chosen.flower_run_id)
+    except DoudiError as error:
+        log.warning("run %s: %s", chosen.run_id, error.code)
+        return EXIT_TRY_AGAIN if error.code in TRY_AGAIN_CODES else 1
+    finally:
+        engine.dispose()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,361 @@
+"""The schedule of a vertical run: six steps over a relay, what is passed from whom to whom, and who may be missing.
+
+1. blind, evaluate, finish: the lists go round once; a department that is lost drops out of every sum while enough holders remain.
+2. The union is numbered and padded. 3. release: the lead's cells; each department is passed its own slots' cells only.
+4. train: evidence for every slot comes back; the lead is passed the slots of its register only. 5. combine: metrics come back.
+
+The coordinator opens no envelope: it has no key. Every outcome is stored before the next step, so that a killed process resumes.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from coordinator.federation.relay import Lost, Relay
+from coordinator.federation.run_folder import RunFolder
+from coordinator.federation.union import PaddingPolicy, check_pseudonyms, number_union, slots_of
+from crypto.errors import DoudiError
+from policies.contracts.framing import Frame
+from policies.contracts.grant import SignedGrant
+from policies.contracts.manifest import SignedManifest
+from policies.contracts.steps import Step, open_reply, pack_request
+
+LABEL_CELL_BYTES = 17
+EVIDENCE_CELL_BYTES = 17
+SUM_CELL_BYTES = 18
+
+MAXIMUM_METRICS_BYTES = 200 * 1024
+
+
+class Marks(Protocol):
+    """Where progress is recorded; each call is one transaction with its event."""
+
+    def sent(self, step: Step, department: str, size_bytes: int) -> None:
+        """A request was handed to the relay."""
+
+    def answered(self, step: Step, department: str, size_bytes: int) -> None:
+        """A verified reply arrived."""
+
+    def refused(self, step: Step, department: str, code: str) -> None:
+        """The department refused with a code, or its reply was not acceptable."""
+
+    def lost(self, step: Step, department: str, code: str) -> None:
+        """The department did not answer in time."""
+
+
+@dataclass(frozen=True)
+class ScheduleSettings:
+    """Timeouts and padding, from the coordinator's configuration."""
+
+    step_timeout_s: float
+    padding: PaddingPolicy
+
+
+@dataclass
+class Answers:
+    """The outcome of one step: the frames of those who answered, the codes of the others, and the time."""
+
+    frames: dict[str, Frame] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class VerticalRun:
+    """One attempt of one run."""
+
+    def __init__(
+        self,
+        grant: SignedGrant,
+        manifest: SignedManifest,
+        relay: Relay,
+        folder: RunFolder,
+        marks: Marks,
+        settings: ScheduleSettings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._signed_grant, self._signed_manifest = grant, manifest
+        self._grant, self._manifest = grant.grant, manifest.manifest
+        self._relay, self._folder, self._marks, self._settings = relay, folder, marks, settings
+        self._clock = clock
+        self._seconds: dict[str, float] = {}
+        # A department of the grant that offered no keys is missing from the start, and said to be.
+        named = set(self._manifest.departments)
+        self._missing = {
+            participant.department: "run.no_keys"
+            for participant in self._grant.participants
+            if participant.department not in named
+        }
+        self._lead = self._grant.lead.department
+
+    def execute(self) -> dict[str, Any]:
+        """Run all steps and return metrics and account of the run. Raises the code that ends it."""
+        started = self._clock()
+        pseudonyms = self._link()
+        union = self._folder.save_once("union.bin", number_union(pseudonyms, self._settings.padding))
+        slots = {name: slots_of(union, own) for name, own in pseudonyms.items()}
+        cells, keys = self._release(union, slots)
+        trained = self._train(len(union) // 32, slots, cells, keys)
+        metrics = self._combine(len(union) // 32, slots, trained)
+        self._seconds["total"] = self._clock() - started
+        return {
+            "metrics": metrics,
+            "run": {
+                "mode": self._manifest.mode,
+                "persons": self._manifest.offer(self._lead).people,
+                "slots": len(union) // 32,
+                "lists": {offer.department: offer.people for offer in self._manifest.offers},
+                "departments": sorted(slots),
+                "missing": dict(self._missing),
+                "seconds": {name: round(value, 3) for name, value in self._seconds.items()},
+                "bytes_sent": self._bytes_sent(),
+                "messages": sum(1 for _ in self._requests()),
+            },
+        }
+
+    def _link(self) -> dict[str, bytes]:
+        """Return each department's pseudonyms in byte order."""
+        started = self._clock()
+        everyone = list(self._manifest.departments)
+
+        def has_all(prefix: str, others: list[str]) -> Callable[[str, Frame], None]:
+            # A reply without a part for somebody counts as no reply: one bad department must not end the run.
+            def check(name: str, frame: Frame) -> None:
+                for other in others:
+                    if other != name:
+                        _part(frame, f"{prefix}/{other}")
+
+            return check
+
+        blinded = self._ask(
+            Step.BLIND, {name: self._request(Step.BLIND) for name in everyone}, has_all("blinded", everyone)
+        )
+        self._require_lead(Step.BLIND, blinded)
+
+        def passed(prefix: str, frames: Mapping[str, Frame], receiver: str) -> dict[str, bytes]:
+            return {
+                f"{prefix}/{sender}": _part(frame, f"{prefix}/{receiver}")
+                for sender, frame in frames.items()
+                if sender != receiver
+            }
+
+        evaluated = self._ask(
+            Step.EVALUATE,
+            {
+                name: self._request(Step.EVALUATE, {}, passed("blinded", blinded.frames, name))
+                for name in blinded.frames
+            },
+            has_all("evaluated", list(blinded.frames)),
+        )
+        self._require_lead(Step.EVALUATE, evaluated)
+        holders = sorted(evaluated.frames)
+        if len(holders) < self._grant.linkage.min_key_holders:
+            raise DoudiError("run.too_few_key_holders", "too few departments are left to link")
+        finished = self._ask(
+            Step.FINISH,
+            {
+                name: self._request(Step.FINISH, {"holders": holders}, passed("evaluated", evaluated.frames, name))
+                for name in holders
+            },
+            lambda name, frame: check_pseudonyms(_part(frame, "pseudonyms"), self._manifest.offer(name).people),
+        )
+        self._require_lead(Step.FINISH, finished)
+        self._seconds["link"] = self._clock() - started
+        return {name: _part(frame, "pseudonyms") for name, frame in finished.frames.items()}
+
+    def _release(self, union: bytes, slots: Mapping[str, Any]) -> tuple[Any, dict[str, bytes]]:
+        """Return the lead's cells uint8 [slots, 17] and the sealed cell key of each department."""
+        departments = sorted(name for name in slots if name != self._lead)
+        if not departments:
+            raise DoudiError("run.no_supporting_department", "no supporting department is left")
+        count = len(union) // 32
+
+        def check(_: str, frame: Frame) -> None:
+            _cells(frame, "cells", count, LABEL_CELL_BYTES)
+            for name in departments:
+                _part(frame, f"cell-key/{name}")
+
+        request = self._request(Step.RELEASE, {"departments": departments}, {"union": union})
+        answers = self._ask(Step.RELEASE, {self._lead: request}, check)
+        self._require_lead(Step.RELEASE, answers)
+        self._seconds["release"] = answers.seconds
+        frame = answers.frames[self._lead]
+        return (
+            _cells(frame, "cells", count, LABEL_CELL_BYTES),
+            {name: _part(frame, f"cell-key/{name}") for name in departments},
+        )
+
+    def _train(self, count: int, slots: Mapping[str, Any], cells: Any, keys: Mapping[str, bytes]) -> Answers:
+        departments = sorted(keys)
+
+        def check(_: str, frame: Frame) -> None:
+            for part, width in (("evidence", EVIDENCE_CELL_BYTES), ("sum", SUM_CELL_BYTES)):
+                if part in frame.parts:
+                    _cells(frame, part, count, width)
+                    _part(frame, f"{part}-key")
+
+        requests = {
+            name: self._request(
+                Step.TRAIN,
+                {"slots": count, "departments": departments},
+                {
+                    "slots": slots[name].astype("<u4").tobytes(),
+                    "cells": cells[slots[name]].tobytes(),
+                    "cell-key": keys[name],
+                },
+            )
+            for name in departments
+        }
+        answers = self._ask(Step.TRAIN, requests, check)
+        # Departments work at the same time, so a phase takes as long as its slowest department.
+        training = max((_milliseconds(frame, "train_milli") for frame in answers.frames.values()), default=0) / 1000
+        self._seconds["train"] = min(training, answers.seconds)
+        self._seconds["evidence"] = answers.seconds - self._seconds["train"]
+        return answers
+
+    def _combine(self, count: int, slots: Mapping[str, Any], trained: Answers) -> dict[str, Any]:
+        register = slots[self._lead]
+        parts: dict[str, bytes] = {}
+        given: dict[str, list[str]] = {"evidence": [], "sum": []}
+        for name, frame in sorted(trained.frames.items()):
+            for kind, width in (("evidence", EVIDENCE_CELL_BYTES), ("sum", SUM_CELL_BYTES)):
+                if kind in frame.parts:
+                    given[kind].append(name)
+                    parts[f"{kind}/{name}"] = _cells(frame, kind, count, width)[register].tobytes()
+                    parts[f"{kind}-key/{name}"] = _part(frame, f"{kind}-key")
+        supporting = sorted(participant.department for participant in self._grant.supporting)
+        if given["sum"] != supporting:
+            # The sum over the exact set is impossible; the vectors that came stay unopened, whatever the mode.
+            parts = {name: data for name, data in parts.items() if not name.startswith("sum")}
+            given["sum"] = []
+            if self._manifest.mode == "sum_only":
+                raise DoudiError("sum_only.department_missing", "a department of the grant is missing: no sum is taken")
+        if self._manifest.mode != "sum_only" and not given["evidence"]:
+            raise DoudiError("run.no_evidence", "no department sent evidence")
+
+        def check(_: str, frame: Frame) -> None:
+            _metrics(frame)
+
+        request = self._request(Step.COMBINE, {"slots": count, **given}, parts)
+        answers = self._ask(Step.COMBINE, {self._lead: request}, check)
+        self._require_lead(Step.COMBINE, answers)
+        self._seconds["combine"] = answers.seconds
+        return _metrics(answers.frames[self._lead])
+
+    def _ask(
+        self,
+        step: Step,
+        requests: Mapping[str, bytes],
+        check: Callable[[str, Frame], None] = lambda *_: None,
+    ) -> Answers:
+        """Ask the departments at once and return what came; a finished step of this attempt is not asked again."""
+        started = self._clock()
+        answers = Answers()
+        done = self._folder.done(step)
+        stored = {name: self._folder.save_request(step, name, data) for name, data in requests.items()}
+        identity = {name: self._grant.participant(name).identity_key for name in stored}
+        for name, request in stored.items():
+            reply = self._folder.reply(step, name)
+            if reply is not None:
+                answers.frames[name] = open_reply(reply, request, step, name, identity[name])
+        if done is not None:
+            answers.missing = dict(done["missing"])
+            answers.seconds = float(done["seconds"])
+            self._missing.update(answers.missing)
+            return answers
+
+        def on_reply(name: str, reply: bytes | Lost) -> None:
+            if isinstance(reply, Lost):
+                answers.missing[name] = reply.code
+                self._marks.lost(step, name, reply.code)
+                return
+            try:
+                frame = open_reply(reply, stored[name], step, name, identity[name])
+                check(name, frame)
+            except DoudiError as error:
+                answers.missing[name] = error.code
+                self._marks.refused(step, name, error.code)
+                return
+            # The reply is durable before it counts: a crash after this line does not ask again.
+            self._folder.save_reply(step, name, reply)
+            answers.frames[name] = frame
+            self._marks.answered(step, name, len(reply))
+
+        waiting = {name: request for name, request in stored.items() if name not in answers.frames}
+        for name, request in waiting.items():
+            self._marks.sent(step, name, len(request))
+        if waiting:
+            self._relay.exchange(waiting, self._settings.step_timeout_s, on_reply)
+        for name in waiting:
+            if name not in answers.frames and name not in answers.missing:
+                answers.missing[name] = "node.timeout"
+                self._marks.lost(step, name, "node.timeout")
+        answers.seconds = self._clock() - started
+        self._missing.update(answers.missing)
+        self._folder.save_done(step, {"missing": answers.missing, "seconds": answers.seconds})
+        return answers
+
+    def _require_lead(self, step: Step, answers: Answers) -> None:
+        if self._lead not in answers.frames:
+            reason = answers.missing.get(self._lead, "node.unreachable")
+            raise DoudiError(
+                "run.lead_missing", f"the lead is missing in step {step.value} ({reason})", "Start it again."
+            )
+
+    def _request(
+        self, step: Step, terms: Mapping[str, Any] | None = None, parts: Mapping[str, bytes] | None = None
+    ) -> bytes:
+        return pack_request(step, self._signed_grant, self._signed_manifest, terms, parts)
+
+    def _requests(self) -> list[tuple[str, Step, bytes]]:
+        """Return every request of this attempt that was stored, that is, pushed."""
+        found = []
+        for step in Step:
+            for name in self._manifest.departments:
+                data = self._folder.request(step, name)
+                if data is not None:
+                    found.append((name, step, data))
+        return found
+
+    def _bytes_sent(self) -> dict[str, int]:
+        """Return bytes by sender, before Flower's framing: each department's replies and the coordinator's requests."""
+        totals = {"coordinator": sum(len(data) for _, _, data in self._requests())}
+        for name in self._manifest.departments:
+            replies = [self._folder.reply(step, name) for step in Step]
+            totals[name] = sum(len(reply) for reply in replies if reply is not None)
+        return totals
+
+
+def _part(frame: Frame, name: str) -> bytes:
+    if name not in frame.parts:
+        raise DoudiError("reply.part_missing", "a reply lacks a part")
+    return frame.parts[name]
+
+
+def _cells(frame: Frame, name: str, count: int, width: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Return the cells of a reply, uint8 [slots, width]. Raises `reply.wrong_length`."""
+    data = _part(frame, name)
+    if len(data) != count * width:
+        raise DoudiError("reply.wrong_length", "a reply does not have one cell per slot")
+    return np.frombuffer(data, np.uint8).reshape(count, width)
+
+
+def _milliseconds(frame: Frame, name: str) -> int:
+    facts = frame.header.get("facts")
+    value = facts.get(name) if isinstance(facts, dict) else None
+    return value if isinstance(value, int) and 0 <= value < 10**9 else 0
+
+
+def _metrics(frame: Frame) -> dict[str, Any]:
+    """Return the lead's metrics: JSON of at most 200 KB. Raises `reply.bad_metrics`."""
+    data = _part(frame, "metrics")
+    try:
+        metrics = json.loads(data) if len(data) <= MAXIMUM_METRICS_BYTES else None
+    except ValueError:
+        metrics = None
+    if not isinstance(metrics, dict):
+        raise DoudiError("reply.bad_metrics", "the lead's metrics are not a JSON object, or too long")
+    return metrics

@@ -1,0 +1,121 @@
+"""Setting up a coordinator: its home folder, and the officer's folder with the keys that must not lie on its host.
+
+The officer's folder belongs on the officer's own device (design section 6): whoever takes the coordinator's host must not
+find there what approves grants, acts as the centre or issues certificates.
+"""
+
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from coordinator.config import CONFIG_FILE, LOOPBACK, CoordinatorConfig, parse_config, write_config
+from coordinator.db.session import open_engine, upgrade
+from coordinator.tls import issue_certificates
+from crypto.errors import DoudiError
+from crypto.signing import generate_signing_key, signing_public_key
+from policies.contracts.cards import CentreCard
+
+CENTRE_CARD_FILE = "centre-card.json"
+CA_FILE = "ca.crt"
+CA_KEY_FILE = "ca.key"
+API_KEY_FILE = "api.key"
+APPROVAL_KEY_FILE = "approval.key"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What an officer chooses. `hosts`: names and addresses in the certificate; the first one is published."""
+
+    home: Path
+    officer_home: Path
+    hosts: Sequence[str]
+    listen: str
+    api_port: int
+    fleet_port: int
+    superlink_api_port: int
+    step_timeout_s: int
+
+
+def install(chosen: Installation, now_s: int) -> CoordinatorConfig:
+    """Create both folders and the database; return the configuration. The configuration file is written last.
+
+    Raises `install.exists`, `install.same_folder`, `config.bad_host` or `config.invalid`. After a crash in between, choose
+    new folders: a key that is already there is never overwritten.
+    """
+    home, officer = chosen.home.absolute(), chosen.officer_home.absolute()
+    if home == officer or home in officer.parents or officer in home.parents:
+        raise DoudiError(
+            "install.same_folder",
+            "the officer's folder must not lie in the coordinator's home, nor the other way round",
+            "Choose a folder on the officer's own device.",
+        )
+    if (home / CONFIG_FILE).exists() or (officer / APPROVAL_KEY_FILE).exists():
+        raise DoudiError("install.exists", "one of the folders is in use already", "Choose empty folders.")
+    certificates = issue_certificates([*chosen.hosts, LOOPBACK, "localhost"], now_s)
+    approval_key, api_key = generate_signing_key(), generate_signing_key()
+    url, superlink = (f"{_bracketed(chosen.hosts[0])}:{port}" for port in (chosen.api_port, chosen.fleet_port))
+    config = parse_config(
+        {
+            "api_host": chosen.listen,
+            "api_port": chosen.api_port,
+            "public_url": f"https://{url}",
+            "fleet_host": chosen.listen,
+            "fleet_port": chosen.fleet_port,
+            "superlink_api_port": chosen.superlink_api_port,
+            "step_timeout_s": chosen.step_timeout_s,
+            "centre_api_key": signing_public_key(api_key).hex(),
+            "centre_approval_key": signing_public_key(approval_key).hex(),
+        },
+        home,
+    )
+    card = CentreCard(
+        approval_key=config.centre_approval_key,
+        api_key=config.centre_api_key,
+        url=config.public_url,
+        superlink=superlink,
+    ).to_bytes()
+
+    _make_folder(officer)
+    write_private(officer / APPROVAL_KEY_FILE, approval_key.hex().encode())
+    write_private(officer / API_KEY_FILE, api_key.hex().encode())
+    write_private(officer / CA_KEY_FILE, certificates.authority_key)
+    write_private(officer / CA_FILE, certificates.authority)
+    write_private(officer / CENTRE_CARD_FILE, card)
+
+    _make_folder(home)
+    for name in (config.tls_certificate_file, config.tls_key_file, config.tls_ca_file):
+        _make_folder(config.path(name).parent)
+    write_private(config.path(config.tls_certificate_file), certificates.server)
+    write_private(config.path(config.tls_key_file), certificates.server_key)
+    write_private(config.path(config.tls_ca_file), certificates.authority)
+    write_private(config.path(config.superexec_secret_file), secrets.token_hex(32).encode())
+    write_private(home / CENTRE_CARD_FILE, card)
+    _make_folder(config.path(config.runs_folder))
+    engine = open_engine(config.resolved_database_url)
+    upgrade(engine)
+    engine.dispose()
+    write_config(config, home)
+    return config
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a new file that only this account reads; it never has wider rights, not even for a moment.
+
+    Raises `install.exists` if there is one.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise DoudiError("install.exists", f"the file {path.name} exists", "Choose empty folders.") from None
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+
+
+def _make_folder(path: Path) -> None:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,131 @@
+"""The centre officer's side: the folder with the centre's keys, and signed requests to the coordinator's API.
+
+Runs on the officer's device. What it trusts is in that folder: the certificate authority, and the cards that the officer
+compared by telephone before registering them. It does not believe the coordinator about keys.
+"""
+
+import json
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from coordinator.installation import API_KEY_FILE, APPROVAL_KEY_FILE, CA_FILE, CENTRE_CARD_FILE
+from coordinator.parties.services import CENTRE
+from crypto.errors import DoudiError
+from policies.contracts.cards import CentreCard, DepartmentCard
+from policies.contracts.grant import Grant, SignedGrant
+from policies.contracts.requests import sign_request
+
+CARDS_FOLDER = "cards"
+TIMEOUT_S = 30.0
+UNREACHABLE = "coordinator.unreachable"
+BAD_ANSWER = "coordinator.bad_answer"
+MAXIMUM_FILE_BYTES = 1 << 20
+_PROBLEM_PREFIX = "urn:doudi:"
+
+
+@dataclass(frozen=True)
+class Officer:
+    """The centre's officer. `clock` gives seconds since 1970 UTC."""
+
+    home: Path
+    clock: Callable[[], float]
+
+    @property
+    def centre_card(self) -> CentreCard:
+        """The centre's own card. Raises `file.unreadable` or `document.malformed`."""
+        return CentreCard.parse(read_file(self.home / CENTRE_CARD_FILE))
+
+    def approval_key(self) -> bytes:
+        """Return the private key that approves grants. Raises `file.unreadable`."""
+        return self._key(APPROVAL_KEY_FILE)
+
+    def cards(self) -> dict[str, DepartmentCard]:
+        """Return the cards that this officer has registered, by department."""
+        found = [DepartmentCard.parse(read_file(path)) for path in sorted((self.home / CARDS_FOLDER).glob("*.json"))]
+        return {card.department: card for card in found}
+
+    def keep_card(self, card: DepartmentCard) -> None:
+        """Remember a card that the officer registered: grants are compared with it before the centre signs them."""
+        folder = self.home / CARDS_FOLDER
+        folder.mkdir(mode=0o700, exist_ok=True)
+        (folder / f"{card.department}.json").write_bytes(card.to_bytes())
+
+    def get(self, path: str) -> Any:
+        """Return the JSON answer to a signed GET. Raises as `request`."""
+        return self.request("GET", path)
+
+    def health(self) -> Any:
+        """Return the answer of the health check. Raises as `request`."""
+        return self.request("GET", "/v1/health")
+
+    def request(self, method: str, path: str, body: bytes = b"") -> Any:
+        """Return the JSON answer to a signed request.
+
+        Raises `coordinator.unreachable`, `coordinator.bad_answer`, or the code of the coordinator's refusal.
+        """
+        card = self.centre_card
+        headers = sign_request(self._key(API_KEY_FILE), CENTRE, method, path, body, int(self.clock()))
+        try:
+            # The environment may name proxies or other authorities; this connection takes neither.
+            context = ssl.create_default_context(cafile=str(self.home / CA_FILE))
+            with httpx.Client(verify=context, timeout=TIMEOUT_S, trust_env=False) as client:
+                answer = client.request(method, card.url + path, content=body, headers=headers)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError):
+            raise DoudiError(
+                UNREACHABLE,
+                "the coordinator does not answer",
+                "Start it with `doudi centre run`, or check the network.",
+            ) from None
+        return _parse_answer(answer)
+
+    def _key(self, name: str) -> bytes:
+        try:
+            key = bytes.fromhex(read_file(self.home / name).decode("ascii").strip())
+        except ValueError:
+            key = b""
+        if len(key) != 32:
+            raise DoudiError("file.unreadable", f"{name} is not a key", "Use the folder that `doudi centre init` made.")
+        return key
+
+
+def read_file(path: Path) -> bytes:
+    """Return a small file without the line end that editors add. Raises `file.unreadable`."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAXIMUM_FILE_BYTES + 1)
+    except OSError:
+        raise DoudiError("file.unreadable", f"{path.name} cannot be read", "Check the path and its rights.") from None
+    if len(data) > MAXIMUM_FILE_BYTES:
+        raise DoudiError("file.unreadable", f"{path.name} is above 1 MiB", "Check the path.")
+    return data.rstrip(b"\r\n")
+
+
+def read_grant(path: Path) -> SignedGrant:
+    """Return the grant in a file, with the signatures that it has: a `Grant` or a `SignedGrant`, not yet verified.
+
+    Raises `file.unreadable` or `document.malformed`.
+    """
+    data = read_file(path)
+    try:
+        return SignedGrant.parse(data)
+    except DoudiError:
+        return SignedGrant(grant=Grant.parse(data))
+
+
+def _parse_answer(answer: httpx.Response) -> Any:
+    try:
+        content = json.loads(answer.content)
+    except ValueError:
+        content = None
+    if answer.is_success and content is not None:
+        return content
+    kind = content.get("type", "") if isinstance(content, dict) else ""
+    if not isinstance(kind, str) or not kind.startswith(_PROBLEM_PREFIX):
+        raise DoudiError(BAD_ANSWER, "the coordinator gave an answer that is none of its own", "Check the address.")
+    detail, next_step = content.get("detail", ""), content.get("next_step", "")
+    raise DoudiError(kind.removeprefix(_PROBLEM_PREFIX), str(detail), str(next_step))

@@ -1,0 +1,1 @@
+"""Parties: departments and the centre, their public keys, and how each request is authenticated."""

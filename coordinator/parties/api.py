@@ -1,0 +1,73 @@
+"""GET and POST /v1/parties."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import BaseModel
+
+from coordinator.context import Context
+from coordinator.openapi import documented_body
+from coordinator.parties import services
+from coordinator.parties.authentication import Authenticated, parsed, require_party
+from coordinator.parties.models import PartyRow
+from policies.contracts.cards import DepartmentCard
+
+router = APIRouter(prefix="/v1/parties", tags=["parties"])
+
+
+class PartyView(BaseModel):
+    """A registered party. `card` is what officers compare by another channel; the centre has none."""
+
+    name: str
+    role: str
+    card: DepartmentCard | None
+    fingerprint: str
+    registered_at: int
+    last_seen_at: int | None
+
+
+@router.get("", summary="List the registered parties")
+def list_parties(caller: Authenticated, context: Context) -> list[PartyView]:
+    """Return every party with its public card. Do not trust a key because it stands here: compare the fingerprint."""
+    with context.read() as session:
+        return [_view(row) for row in services.list_parties(session)]
+
+
+@router.post(
+    "",
+    summary="Register a department",
+    openapi_extra=documented_body(DepartmentCard),
+    responses={201: {"model": PartyView, "description": "Registered or updated"}},
+)
+def register_party(
+    caller: Authenticated,
+    card: Annotated[DepartmentCard, Depends(parsed(DepartmentCard))],
+    context: Context,
+    response: Response,
+    replace: Annotated[bool, Query(description="accept other keys than the registered ones")] = False,
+) -> PartyView:
+    """Store a department's card and let its Flower node connect. Only the centre; idempotent."""
+    require_party(caller, services.CENTRE)
+    with context.read() as session:
+        services.require_registrable(session, card, replace=replace)
+    # Before the transaction: a slow SuperLink must not hold the database. A crash between the two leaves a Flower node
+    # that may connect and gets no work; registering again completes it. It is repeated for a known card, so that a
+    # SuperLink that lost its database can be filled again.
+    context.register_flower_node(card.department, card.flower_key)
+    with context.begin() as session:
+        if services.store_party(session, card, replace=replace):
+            response.status_code = 201
+        row = session.get_one(PartyRow, card.department)
+        return _view(row)
+
+
+def _view(row: PartyRow) -> PartyView:
+    card = DepartmentCard.parse(row.card) if row.card is not None else None
+    return PartyView(
+        name=row.name,
+        role=row.role,
+        card=card,
+        fingerprint=card.fingerprint() if card else "",
+        registered_at=row.registered_at,
+        last_seen_at=row.last_seen_at,
+    )

@@ -1,0 +1,1 @@
+"""Projects: one purpose, one lead, one region."""

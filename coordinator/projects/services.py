@@ -1,0 +1,77 @@
+"""Creating projects and deciding who may see one."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from coordinator.db.session import now_s
+from coordinator.events import Event, EventType, record
+from coordinator.grants.models import GrantPartyRow, GrantRow
+from coordinator.parties.models import PartyRow
+from coordinator.parties.services import CENTRE
+from coordinator.projects.models import ProjectRow
+from crypto.errors import DoudiError
+
+
+def create_project(
+    session: Session, caller: str, project_id: str, title: str, purpose: str, region: str, lead: str
+) -> tuple[ProjectRow, bool]:
+    """Return the project and whether it is new; the same request again finds it.
+
+    Raises `request.not_allowed` (only the centre or the lead), `party.unknown`, `project.already_exists`.
+    """
+    if caller not in (CENTRE, lead):
+        raise DoudiError("request.not_allowed", "only the centre or the lead opens a project")
+    party = session.get(PartyRow, lead)
+    if party is None or party.role != "department":
+        raise DoudiError("party.unknown", "the lead is not registered")
+    row = session.get(ProjectRow, project_id)
+    if row is not None:
+        if (row.title, row.purpose, row.region, row.lead) != (title, purpose, region, lead):
+            raise DoudiError("project.already_exists", "another project has this name")
+        return row, False
+    row = ProjectRow(
+        project_id=project_id,
+        title=title,
+        purpose=purpose,
+        region=region,
+        lead=lead,
+        created_at=now_s(session),
+        state="open",
+    )
+    session.add(row)
+    record(session, Event(EventType.PROJECT_CREATED, caller, project_id=project_id))
+    return row, True
+
+
+def list_projects(session: Session, caller: str) -> Sequence[ProjectRow]:
+    """Return the projects that the caller leads or that a grant names it in; the centre sees all."""
+    query = select(ProjectRow).order_by(ProjectRow.project_id)
+    if caller != CENTRE:
+        named = (
+            select(GrantRow.project_id)
+            .join(GrantPartyRow, GrantPartyRow.grant_hash == GrantRow.grant_hash)
+            .where(GrantPartyRow.department == caller)
+        )
+        query = query.where(or_(ProjectRow.lead == caller, ProjectRow.project_id.in_(named)))
+    return session.scalars(query).all()
+
+
+def get_project(session: Session, project_id: str) -> ProjectRow:
+    """Return a project. Raises `project.unknown`."""
+    row = session.get(ProjectRow, project_id)
+    if row is None:
+        raise DoudiError("project.unknown", "there is no such project")
+    return row
+
+
+def get_visible_project(session: Session, caller: str, project_id: str) -> ProjectRow:
+    """Return a project that the caller may see.
+
+    Raises `project.unknown` also for one that it may not see, so that names of projects cannot be tried out.
+    """
+    for row in list_projects(session, caller):
+        if row.project_id == project_id:
+            return row
+    raise DoudiError("project.unknown", "there is no such project for this party")

@@ -1,0 +1,1 @@
+"""Runs: their state machine, keys, manifests, steps and results."""

@@ -1,0 +1,214 @@
+"""The endpoints of runs, offers, manifests and results."""
+
+import json
+from collections import Counter
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from coordinator.context import Context
+from coordinator.openapi import documented_body
+from coordinator.parties.authentication import Authenticated, parsed, require_party
+from coordinator.projects.api import ProjectPath
+from coordinator.runs import scheduling
+from coordinator.runs.models import RunResultRow, RunRow, RunStepRow
+from coordinator.runs.states import RunState, StepState
+from crypto.errors import DoudiError
+from policies.contracts.base import Document
+from policies.contracts.manifest import KeyOffer, Mode, SignedManifest
+from policies.contracts.steps import Step
+
+router = APIRouter(prefix="/v1", tags=["runs"])
+
+RunPath = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_-]{0,62}$", description="the run's identifier")]
+SlugPath = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_-]{0,62}$", description="a department's name")]
+SlugQuery = Query(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
+
+
+class RunRequest(Document):
+    """A new run of the project's grant."""
+
+    mode: Mode
+
+
+class RunSummary(BaseModel):
+    """A run without its steps. Times are seconds since 1970 UTC; `reason_code` says why it failed or was stopped."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    run_id: str
+    project_id: str
+    grant_hash: str
+    run_number: int
+    mode: str
+    attempt: int
+    state: RunState
+    reason_code: str
+    created_at: int
+    started_at: int | None
+    finished_at: int | None
+    stop_requested: bool
+
+
+class StepView(BaseModel):
+    """Where one department stands in one step of the current attempt. Sizes are payload bytes."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    step: Step
+    department: str
+    state: StepState
+    code: str
+    request_bytes: int | None
+    reply_bytes: int | None
+    started_at: int | None
+    finished_at: int | None
+
+
+class RunDetail(RunSummary):
+    """A run with its progress: `progress` counts the steps by state, `offered` names whose keys are there."""
+
+    offered: list[str]
+    progress: dict[StepState, int]
+    steps: list[StepView]
+
+
+class OffersView(BaseModel):
+    """The key offers of one attempt. Verify each against the grant's identity key before signing a manifest."""
+
+    run_id: str
+    attempt: int
+    offers: list[KeyOffer]
+
+
+class ResultsView(BaseModel):
+    """The lead's metrics of the current attempt; cells under 10 never left the lead's node."""
+
+    run_id: str
+    attempt: int
+    metrics: dict[str, Any]
+
+
+@router.post(
+    "/projects/{project_id}/runs",
+    status_code=201,
+    summary="Start a run",
+    openapi_extra=documented_body(RunRequest),
+)
+def create_run(
+    caller: Authenticated,
+    project_id: ProjectPath,
+    wanted: Annotated[RunRequest, Depends(parsed(RunRequest))],
+    context: Context,
+) -> RunDetail:
+    """Begin to gather keys for a run of the project's grant. Only the holder of the scheduling right.
+
+    Not idempotent: each call uses one of the runs that the grant allows. List the runs before repeating a lost call.
+    """
+    with context.begin() as session:
+        return _detail(session, scheduling.create_run(session, caller.name, project_id, wanted.mode))
+
+
+@router.get("/runs", summary="List runs")
+def list_runs(
+    caller: Authenticated,
+    context: Context,
+    state: Annotated[RunState | None, Query(description="only runs in this state")] = None,
+    department: Annotated[str | None, SlugQuery] = None,
+    project_id: Annotated[str | None, SlugQuery] = None,
+) -> list[RunSummary]:
+    """Return the newest runs that the caller takes part in; the centre sees all, or those of one department."""
+    if not caller.is_centre:
+        require_party(caller, department or caller.name)
+        department = caller.name
+    limit = context.config.limits.max_listed_rows
+    with context.read() as session:
+        rows = scheduling.list_runs(session, department, state.value if state else None, project_id, limit)
+        return [RunSummary.model_validate(row) for row in rows]
+
+
+@router.get("/runs/{run_id}", summary="Show a run's progress")
+def get_run(caller: Authenticated, run_id: RunPath, context: Context) -> RunDetail:
+    """Return state, reason, attempt and every step of a run; participants and the centre."""
+    with context.read() as session:
+        return _detail(session, scheduling.get_visible_run(session, caller.name, run_id))
+
+
+@router.put("/runs/{run_id}/offers/{department}", summary="Offer run keys", openapi_extra=documented_body(KeyOffer))
+def put_offer(
+    caller: Authenticated,
+    run_id: RunPath,
+    department: SlugPath,
+    offer: Annotated[KeyOffer, Depends(parsed(KeyOffer))],
+    context: Context,
+    response: Response,
+) -> RunDetail:
+    """Store a department's fresh keys for the current attempt: only its own, once; idempotent."""
+    with context.begin() as session:
+        if scheduling.store_offer(session, caller.name, run_id, department, offer):
+            response.status_code = 201
+        return _detail(session, scheduling.get_visible_run(session, caller.name, run_id))
+
+
+@router.get("/runs/{run_id}/offers", summary="Fetch the key offers")
+def get_offers(caller: Authenticated, run_id: RunPath, context: Context) -> OffersView:
+    """Return the offers of the current attempt; participants and the centre."""
+    with context.read() as session:
+        row = scheduling.get_visible_run(session, caller.name, run_id)
+        return OffersView(run_id=row.run_id, attempt=row.attempt, offers=scheduling.list_offers(session, row))
+
+
+@router.put("/runs/{run_id}/manifest", summary="Schedule a run", openapi_extra=documented_body(SignedManifest))
+def put_manifest(
+    caller: Authenticated,
+    run_id: RunPath,
+    signed: Annotated[SignedManifest, Depends(parsed(SignedManifest))],
+    context: Context,
+    response: Response,
+) -> RunDetail:
+    """Store the signed manifest, upon which the run starts. Only the holder of the scheduling right."""
+    with context.begin() as session:
+        if scheduling.store_manifest(session, caller.name, run_id, signed):
+            response.status_code = 201
+        return _detail(session, scheduling.get_visible_run(session, caller.name, run_id))
+
+
+@router.post("/runs/{run_id}/stop", summary="Stop a run")
+def stop_run(caller: Authenticated, run_id: RunPath, context: Context) -> RunDetail:
+    """Stop a run: at once before it started, else between two steps. The scheduler, the lead or the centre."""
+    with context.begin() as session:
+        return _detail(session, scheduling.request_stop(session, caller.name, run_id))
+
+
+@router.post("/runs/{run_id}/restart", summary="Start a failed or stopped run again")
+def restart_run(caller: Authenticated, run_id: RunPath, context: Context) -> RunDetail:
+    """Gather keys for the run's next attempt. Only the holder of the scheduling right."""
+    with context.begin() as session:
+        return _detail(session, scheduling.restart_run(session, caller.name, run_id))
+
+
+@router.get("/runs/{run_id}/results", summary="Fetch a run's metrics")
+def get_results(caller: Authenticated, run_id: RunPath, context: Context) -> ResultsView:
+    """Return the metrics of a finished run: lead, participants and centre. Scores never come here."""
+    with context.read() as session:
+        row = scheduling.get_visible_run(session, caller.name, run_id)
+        result = session.get(RunResultRow, (row.run_id, row.attempt))
+        if result is None:
+            raise DoudiError("run.no_results", "the run has no results")
+        return ResultsView(run_id=row.run_id, attempt=row.attempt, metrics=json.loads(result.metrics))
+
+
+def _detail(session: Session, row: RunRow) -> RunDetail:
+    query = select(RunStepRow).where(RunStepRow.run_id == row.run_id, RunStepRow.attempt == row.attempt)
+    order = {step.value: number for number, step in enumerate(Step)}
+    steps = sorted(session.scalars(query), key=lambda step: (order[step.step], step.department))
+    counts = Counter(step.state for step in steps)
+    return RunDetail(
+        **RunSummary.model_validate(row).model_dump(),
+        offered=[offer.department for offer in scheduling.list_offers(session, row)],
+        progress={state: counts[state.value] for state in StepState},
+        steps=[StepView.model_validate(step) for step in steps],
+    )

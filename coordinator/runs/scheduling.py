@@ -1,0 +1,252 @@
+"""What parties ask of a run: start it, offer keys, schedule, stop, start again. Each checks who may and is recorded."""
+
+import hashlib
+from collections.abc import Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from coordinator.db.session import now_s
+from coordinator.events import COORDINATOR, EventType
+from coordinator.grants.models import GrantPartyRow, GrantRow
+from coordinator.grants.services import find_grant, require_in_force
+from coordinator.parties.services import CENTRE
+from coordinator.projects.services import get_project
+from coordinator.runs.models import KeyOfferRow, RunRow
+from coordinator.runs.services import end, get_run, move, record_run
+from coordinator.runs.states import RunState
+from crypto.errors import DoudiError
+from policies.contracts.grant import Grant, SignedGrant
+from policies.contracts.manifest import KeyOffer, Manifest, Mode, SignedManifest
+from policies.contracts.requests import CLOCK_TOLERANCE_S
+
+GATHERING_TIMEOUT_CODE = "run.gathering_timeout"
+MANIFEST_EXPIRED_CODE = "run.manifest_expired"
+
+
+def create_run(session: Session, caller: str, project_id: str, mode: Mode) -> RunRow:
+    """Start a run: it begins to gather keys. Only the holder of the scheduling right.
+
+    Raises `project.unknown`, `project.closed`, `grant.unknown`, `request.not_allowed`, `grant.signature_missing`,
+    `grant.not_yet_valid`, `grant.expired`, `grant.mode_not_allowed`, `grant.runs_exhausted`.
+    """
+    if get_project(session, project_id).state != "open":
+        raise DoudiError("project.closed", "the project is closed")
+    grant_row = find_grant(session, project_id)
+    _require_scheduler(SignedGrant.parse(grant_row.document).grant, caller)
+    now = now_s(session)
+    grant = require_in_force(grant_row, now)
+    wanted = ("evidence", "sum_only") if mode == "both" else (mode,)
+    if not set(wanted) <= set(grant.modes):
+        raise DoudiError("grant.mode_not_allowed", "the grant does not allow this mode")
+    highest = select(func.max(RunRow.run_number)).where(RunRow.grant_hash == grant_row.grant_hash)
+    number = (session.scalar(highest) or 0) + 1
+    if number > grant.runs_allowed:
+        raise DoudiError("grant.runs_exhausted", "all runs of the grant are used", "Ask for a new grant.")
+    row = RunRow(
+        run_id=_run_id(grant_row.grant_hash, number),
+        project_id=project_id,
+        grant_hash=grant_row.grant_hash,
+        run_number=number,
+        mode=mode,
+        attempt=1,
+        state=RunState.GATHERING_KEYS.value,
+        reason_code="",
+        created_at=now,
+        attempt_at=now,
+        stop_requested=False,
+    )
+    session.add(row)
+    record_run(session, EventType.RUN_CREATED, caller, row, counts={"run_number": number})
+    return row
+
+
+def store_offer(session: Session, caller: str, run_id: str, department: str, offer: KeyOffer) -> bool:
+    """Store a department's keys for the current attempt; return whether they are new. The same bytes change nothing.
+
+    Raises `run.unknown`, `request.not_allowed`, `grant.not_a_participant`, `offer.wrong_run`, `offer.program_mismatch`,
+    `offer.too_many_people`, `offer.bad_signature`, `offer.already_made`, `run.not_gathering`.
+    """
+    row = get_run(session, run_id)
+    if caller != department:
+        raise DoudiError("request.not_allowed", "a department offers only its own keys")
+    grant = _grant(session, row)
+    participant = grant.participant(department)
+    named = (offer.department, offer.run_id, offer.attempt, offer.grant_hash)
+    if named != (department, run_id, row.attempt, row.grant_hash):
+        raise DoudiError("offer.wrong_run", "the offer belongs to another grant, run, attempt or department")
+    if offer.program_hash != grant.program_hash:
+        raise DoudiError("offer.program_mismatch", "the offer's program is not the granted one")
+    if offer.people > participant.declared_people:
+        raise DoudiError("offer.too_many_people", "the list is longer than the grant declares")
+    offer.verify(participant.identity_key)
+    document = offer.to_bytes()
+    stored = session.get(KeyOfferRow, (run_id, row.attempt, department))
+    if stored is not None:
+        if stored.document != document:
+            raise DoudiError("offer.already_made", "the department has offered other keys for this attempt")
+        return False
+    if row.state != RunState.GATHERING_KEYS:
+        raise DoudiError("run.not_gathering", "the run does not gather keys now")
+    session.add(KeyOfferRow(run_id=run_id, attempt=row.attempt, department=department, document=document))
+    record_run(session, EventType.RUN_OFFER_STORED, caller, row, counts={"people": offer.people})
+    return True
+
+
+def list_offers(session: Session, row: RunRow) -> list[KeyOffer]:
+    """Return the offers of the run's current attempt, by department."""
+    query = (
+        select(KeyOfferRow.document)
+        .where(KeyOfferRow.run_id == row.run_id, KeyOfferRow.attempt == row.attempt)
+        .order_by(KeyOfferRow.department)
+    )
+    return [KeyOffer.parse(document) for document in session.scalars(query)]
+
+
+def store_manifest(session: Session, caller: str, run_id: str, signed: SignedManifest) -> bool:
+    """Schedule the run; return whether the manifest is new. The same bytes change nothing.
+
+    (1) The caller holds the scheduling right and signed with its key. (2) The manifest is about this attempt, now.
+    (3) Its offers are the stored ones. (4) The departments suffice for the mode.
+
+    Raises `run.unknown`, `request.not_allowed`, `manifest.bad_signature`, `manifest.mismatch`, `manifest.expired`,
+    `manifest.offers_mismatch`, `manifest.departments`, `manifest.already_stored`, `run.illegal_transition`.
+    """
+    row = get_run(session, run_id)
+    grant = _grant(session, row)
+    manifest = signed.manifest
+    # (1)
+    _require_scheduler(grant, caller)
+    signed.verify(grant.scheduler.key)
+    # (2)
+    named = (manifest.grant_hash, manifest.run_id, manifest.run_number, manifest.attempt, manifest.mode)
+    if named != (row.grant_hash, row.run_id, row.run_number, row.attempt, row.mode):
+        raise DoudiError("manifest.mismatch", "the manifest belongs to another grant, run, number, attempt or mode")
+    document = signed.to_bytes()
+    if row.manifest is not None:
+        if row.manifest != document:
+            raise DoudiError("manifest.already_stored", "another manifest is stored for this attempt")
+        return False
+    _require_current(manifest, grant, now_s(session))
+    # (3)
+    stored = {offer.department: offer for offer in list_offers(session, row)}
+    if any(stored.get(offer.department) != offer for offer in manifest.offers):
+        raise DoudiError("manifest.offers_mismatch", "the manifest's keys are not the stored ones")
+    # (4)
+    _require_enough(manifest, grant)
+    move(row, RunState.SCHEDULED)
+    row.manifest = document
+    record_run(session, EventType.RUN_SCHEDULED, caller, row, counts={"departments": len(manifest.offers)})
+    return True
+
+
+def request_stop(session: Session, caller: str, run_id: str) -> RunRow:
+    """Ask for a stop: at once before the run has started, else between two steps. Asking again changes nothing.
+
+    Only the scheduler, the lead and the centre. Raises `run.unknown`, `request.not_allowed`, `run.illegal_transition`.
+    """
+    row = get_run(session, run_id)
+    grant = _grant(session, row)
+    if caller not in (CENTRE, grant.lead.department, grant.scheduler.department):
+        raise DoudiError("request.not_allowed", "only the scheduler, the lead or the centre stops a run")
+    if row.state == RunState.RUNNING:
+        if not row.stop_requested:
+            row.stop_requested = True
+            record_run(session, EventType.RUN_STOP_REQUESTED, caller, row)
+    elif row.state != RunState.STOPPED:
+        row.stop_requested = True
+        end(session, row, RunState.STOPPED, EventType.RUN_STOPPED, caller, "run.stopped")
+    return row
+
+
+def restart_run(session: Session, caller: str, run_id: str) -> RunRow:
+    """Start a failed or stopped run again, as its next attempt with fresh keys. Only the scheduler.
+
+    Raises `run.unknown`, `request.not_allowed`, `run.illegal_transition`, `grant.expired`, `grant.attempts_exhausted`.
+    """
+    row = get_run(session, run_id)
+    grant_row = session.get_one(GrantRow, row.grant_hash)
+    _require_scheduler(SignedGrant.parse(grant_row.document).grant, caller)
+    grant = require_in_force(grant_row, now_s(session))
+    if row.attempt >= grant.attempts_allowed and row.state in (RunState.FAILED, RunState.STOPPED):
+        raise DoudiError("grant.attempts_exhausted", "all attempts of this run are used", "Start another run.")
+    move(row, RunState.GATHERING_KEYS)
+    row.attempt += 1
+    row.attempt_at = now_s(session)
+    row.reason_code, row.manifest, row.flower_run_id = "", None, None
+    row.started_at, row.finished_at, row.stop_requested = None, None, False
+    record_run(session, EventType.RUN_RESTARTED, caller, row)
+    return row
+
+
+def fail_overdue(session: Session, gathering_timeout_s: int) -> int:
+    """Fail runs that wait for keys too long or whose manifest ran out before they started; return how many.
+
+    Without this a department that never offers its keys would leave a run waiting for ever.
+    """
+    now, failed = now_s(session), 0
+    waiting = select(RunRow).where(RunRow.state.in_([RunState.GATHERING_KEYS.value, RunState.SCHEDULED.value]))
+    for row in session.scalars(waiting).all():
+        code = ""
+        if row.manifest is None:
+            if row.attempt_at + gathering_timeout_s <= now:
+                code = GATHERING_TIMEOUT_CODE
+        elif SignedManifest.parse(row.manifest).manifest.expires_at <= now:
+            code = MANIFEST_EXPIRED_CODE
+        if code:
+            end(session, row, RunState.FAILED, EventType.RUN_FAILED, COORDINATOR, code)
+            failed += 1
+    return failed
+
+
+def list_runs(
+    session: Session, department: str | None, state: str | None, project_id: str | None, limit: int
+) -> Sequence[RunRow]:
+    """Return runs, newest first; those that a department takes part in, unless `department` is `None`."""
+    query = select(RunRow).order_by(RunRow.created_at.desc(), RunRow.run_id).limit(limit)
+    if department is not None:
+        own = select(GrantPartyRow.grant_hash).where(GrantPartyRow.department == department)
+        query = query.where(RunRow.grant_hash.in_(own))
+    if state is not None:
+        query = query.where(RunRow.state == state)
+    if project_id is not None:
+        query = query.where(RunRow.project_id == project_id)
+    return session.scalars(query).all()
+
+
+def get_visible_run(session: Session, caller: str, run_id: str) -> RunRow:
+    """Return a run that the caller takes part in, or any for the centre. Raises `run.unknown` also for others' runs."""
+    row = get_run(session, run_id)
+    if caller != CENTRE and session.get(GrantPartyRow, (row.grant_hash, caller)) is None:
+        raise DoudiError("run.unknown", "there is no such run for this party")
+    return row
+
+
+def _run_id(grant_hash: str, number: int) -> str:
+    # Derived and not drawn: it carries nothing about the project, and the same run has the same name everywhere.
+    digest = hashlib.sha256(f"doudi-run-v1:{grant_hash}:{number}".encode()).hexdigest()
+    return f"run-{digest[:16]}"
+
+
+def _grant(session: Session, row: RunRow) -> Grant:
+    return SignedGrant.parse(session.get_one(GrantRow, row.grant_hash).document).grant
+
+
+def _require_scheduler(grant: Grant, caller: str) -> None:
+    if caller != grant.scheduler.department:
+        raise DoudiError("request.not_allowed", "only the holder of the scheduling right may do this")
+
+
+def _require_current(manifest: Manifest, grant: Grant, now: int) -> None:
+    early = manifest.created_at > now + CLOCK_TOLERANCE_S
+    if early or not now < manifest.expires_at <= grant.expires_at:
+        raise DoudiError("manifest.expired", "the manifest's times do not fit now and the grant")
+
+
+def _require_enough(manifest: Manifest, grant: Grant) -> None:
+    taking_part, granted = set(manifest.departments), {share.department for share in grant.participants}
+    enough = grant.lead.department in taking_part and len(taking_part) >= grant.linkage.min_key_holders
+    # A sum over fewer departments than the grant names is a different sum, and two such sums differ by one department.
+    complete = manifest.mode != "sum_only" or taking_part == granted
+    if not enough or not complete:
+        raise DoudiError("manifest.departments", "the departments do not suffice for this mode")

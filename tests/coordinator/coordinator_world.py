@@ -1,0 +1,233 @@
+"""An in-process coordinator with four departments, a clock that tests own, and signed requests over httpx' ASGI transport."""
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from coordinator.app import create_app
+from coordinator.config import CoordinatorConfig
+from coordinator.db.session import begin, open_engine
+from crypto.canonical import canonical_json
+from crypto.signing import generate_signing_key, signing_public_key
+from policies.contracts.cards import DepartmentCard
+from policies.contracts.grant import Grant, SignedGrant, sign_grant
+from policies.contracts.manifest import KeyOffer, Manifest, SignedManifest, sign_manifest
+from policies.contracts.requests import sign_request
+
+START_S = 1_800_000_000
+LEAD = "civil_affairs"
+DEPARTMENTS = (LEAD, "health", "housing", "tax")
+PROJECT = "winter-aid"
+PROGRAM = "ab" * 32
+
+
+def public(private: bytes) -> str:
+    return signing_public_key(private).hex()
+
+
+@dataclass
+class Keys:
+    identity: bytes = field(default_factory=generate_signing_key)
+    approval: bytes = field(default_factory=generate_signing_key)
+    scheduling: bytes = field(default_factory=generate_signing_key)
+
+
+@dataclass
+class World:
+    """Everything a test needs; methods named after what they do to the coordinator."""
+
+    config: CoordinatorConfig
+    api_key: bytes
+    approval_key: bytes
+    keys: dict[str, Keys]
+    now: float = START_S
+    flower_nodes: list[tuple[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.engine = open_engine(self.config.resolved_database_url)
+        self.app = create_app(
+            self.config,
+            clock=lambda: self.now,
+            register_flower_node=lambda name, key: self.flower_nodes.append((name, key)),
+        )
+
+    def send(self, party: str, method: str, path: str, body: bytes = b"", **options: Any) -> httpx.Response:
+        """Send a signed request; `key`, `headers`, `now`, `signed_path`, `signed_body` replace what is right."""
+        key = options.get("key") or (self.api_key if party == "centre" else self.keys[party].identity)
+        now = int(options.get("now", self.now))
+        headers = options.get("headers")
+        if headers is None:
+            signed_path, signed_body = options.get("signed_path", path), options.get("signed_body", body)
+            headers = sign_request(key, party, method, signed_path, signed_body, now)
+        return self.raw(method, path, body, headers)
+
+    def raw(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> httpx.Response:
+        async def call() -> httpx.Response:
+            transport = httpx.ASGITransport(app=self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="https://coordinator") as client:
+                return await client.request(method, path, content=body, headers=headers)
+
+        return asyncio.run(call())
+
+    def begin(self) -> Any:
+        return begin(self.engine, lambda: self.now)
+
+    def events(self, kind: str | None = None) -> list[dict[str, Any]]:
+        found = self.send("centre", "GET", "/v1/events").json()
+        return [event for event in found if kind is None or event["type"] == kind]
+
+    def card(self, department: str, /, **changes: Any) -> DepartmentCard:
+        keys = self.keys[department]
+        values = {
+            "department": department,
+            "region": "kentucky",
+            "identity_key": public(keys.identity),
+            "approval_key": public(keys.approval),
+            "scheduling_key": public(keys.scheduling),
+            "flower_key": f"ecdsa-sha2-nistp384 {department}",
+            "dataset": department,
+            "standard_version": 1,
+            "standard_hash": "cd" * 32,
+            "people": 2000,
+            "columns": ("age", "income"),
+            "program_hash": PROGRAM,
+        }
+        return DepartmentCard.model_validate({**values, **changes})
+
+    def register_all(self) -> None:
+        for department in DEPARTMENTS:
+            assert self.send("centre", "POST", "/v1/parties", self.card(department).to_bytes()).status_code == 201
+
+    def open_project(self, project_id: str = PROJECT) -> None:
+        body = {"project_id": project_id, "title": "Winter aid", "purpose": "aid", "region": "kentucky", "lead": LEAD}
+        assert self.send("centre", "POST", "/v1/projects", canonical_json(body)).status_code == 201
+
+    def grant(self, **changes: Any) -> Grant:
+        participants = [
+            {
+                "department": department,
+                "role": "lead" if department == LEAD else "supporting",
+                "dataset": department,
+                "standard_version": 1,
+                "standard_hash": "cd" * 32,
+                "columns": ["income"],
+                "operations": ["link", "train"],
+                "declared_people": 3000,
+                "evaluation_limit": 10_000,
+                "identity_key": public(self.keys[department].identity),
+                "approval_key": public(self.keys[department].approval),
+            }
+            for department in DEPARTMENTS
+        ]
+        values = {
+            "grant_id": "grant-1",
+            "project_id": PROJECT,
+            "purpose": "aid",
+            "region": "kentucky",
+            "not_before": START_S - 100,
+            "expires_at": START_S + 100_000,
+            "program_hash": PROGRAM,
+            "participants": participants,
+            "linkage": {
+                "project_id": changes.get("project_id", PROJECT),
+                "nonce": "ef" * 32,
+                "participants": DEPARTMENTS,
+                "min_key_holders": 3,
+            },
+            "label": {"target": "coverage", "label_period": "y2026", "epsilon_milli": 1000},
+            "evidence": {"levels": 32, "max_slots": 10_000, "bits_per_person_and_year": 60},
+            "modes": ["evidence", "sum_only"],
+            "runs_allowed": 2,
+            "attempts_allowed": 2,
+            "scheduler": {"department": LEAD, "key": public(self.keys[LEAD].scheduling)},
+            "centre_key": public(self.approval_key),
+        }
+        return Grant.model_validate({**values, **changes})
+
+    def signed(self, grant: Grant, *parties: str) -> SignedGrant:
+        signatures = []
+        for party in parties or ("centre", *DEPARTMENTS):
+            role = {"centre": "centre", LEAD: "lead"}.get(party, "owner")
+            private = self.approval_key if party == "centre" else self.keys[party].approval
+            signatures.append(sign_grant(grant, party, role, private))
+        return SignedGrant(grant=grant, signatures=tuple(signatures))
+
+    def put_grant(self, party: str, signed: SignedGrant, project_id: str = PROJECT) -> httpx.Response:
+        return self.send(party, "PUT", f"/v1/projects/{project_id}/grant", signed.to_bytes())
+
+    def agree(self, **changes: Any) -> Grant:
+        """Register everybody, open the project and have the grant signed by all."""
+        self.register_all()
+        self.open_project()
+        grant = self.grant(**changes)
+        assert self.put_grant(LEAD, self.signed(grant)).status_code == 201
+        return grant
+
+    def start_run(self, mode: str = "evidence") -> dict[str, Any]:
+        answer = self.send(LEAD, "POST", f"/v1/projects/{PROJECT}/runs", canonical_json({"mode": mode}))
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def offer(self, run: dict[str, Any], department: str, /, key: bytes | None = None, **changes: Any) -> KeyOffer:
+        values = {
+            "grant_hash": run["grant_hash"],
+            "run_id": run["run_id"],
+            "attempt": run["attempt"],
+            "department": department,
+            "sealing_key": "11" * 64,
+            "mask_key": "22" * 32,
+            "people": 2000,
+            "program_hash": PROGRAM,
+        }
+        return KeyOffer.model_validate({**values, **changes}).signed(key or self.keys[department].identity)
+
+    def put_offer(self, run: dict[str, Any], department: str, offer: KeyOffer | None = None) -> httpx.Response:
+        document = offer or self.offer(run, department)
+        path = f"/v1/runs/{run['run_id']}/offers/{department}"
+        return self.send(department, "PUT", path, document.to_bytes())
+
+    def offer_all(self, run: dict[str, Any]) -> list[KeyOffer]:
+        for department in DEPARTMENTS:
+            assert self.put_offer(run, department).status_code == 201
+        answer = self.send(LEAD, "GET", f"/v1/runs/{run['run_id']}/offers").json()
+        return [KeyOffer.model_validate(offer) for offer in answer["offers"]]
+
+    def manifest(self, run: dict[str, Any], offers: list[KeyOffer], /, **changes: Any) -> Manifest:
+        values = {
+            "grant_hash": run["grant_hash"],
+            "run_id": run["run_id"],
+            "run_number": run["run_number"],
+            "attempt": run["attempt"],
+            "mode": run["mode"],
+            "created_at": START_S,
+            "expires_at": START_S + 10_000,
+            "offers": offers,
+        }
+        return Manifest.model_validate({**values, **changes})
+
+    def put_manifest(
+        self, run: dict[str, Any], manifest: Manifest, party: str = LEAD, key: bytes | None = None
+    ) -> httpx.Response:
+        signed: SignedManifest = sign_manifest(manifest, key or self.keys[LEAD].scheduling)
+        return self.send(party, "PUT", f"/v1/runs/{run['run_id']}/manifest", signed.to_bytes())
+
+    def schedule(self, run: dict[str, Any]) -> dict[str, Any]:
+        answer = self.put_manifest(run, self.manifest(run, self.offer_all(run)))
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def scheduled_run(self) -> dict[str, Any]:
+        self.agree()
+        return self.schedule(self.start_run())
+
+
+def code_of(answer: httpx.Response) -> str:
+    """Return the code of a problem document, after checking that it is one."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    document = answer.json()
+    assert set(document) == {"type", "title", "status", "detail", "next_step"}
+    assert document["status"] == answer.status_code
+    return json.loads(answer.content)["type"].removeprefix("urn:doudi:")

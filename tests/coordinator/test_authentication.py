@@ -1,0 +1,160 @@
+"""Who may send a request: `coordinator/parties/authentication.py` and the border in front of it."""
+
+import pytest
+from sqlalchemy import func, select
+
+from coordinator.parties.authentication import NONCE_KEPT_S
+from coordinator.parties.models import PartyRow, RequestNonceRow
+from coordinator.parties.services import recent_departments
+from crypto.signing import generate_signing_key
+from policies.contracts.requests import CLOCK_TOLERANCE_S, sign_request
+
+UNSIGNED = [
+    ("GET", "/v1/parties"),
+    ("POST", "/v1/parties"),
+    ("GET", "/v1/projects"),
+    ("POST", "/v1/projects"),
+    ("GET", "/v1/projects/p"),
+    ("GET", "/v1/projects/p/grant"),
+    ("PUT", "/v1/projects/p/grant"),
+    ("POST", "/v1/projects/p/runs"),
+    ("GET", "/v1/runs"),
+    ("GET", "/v1/runs/r"),
+    ("GET", "/v1/runs/r/offers"),
+    ("PUT", "/v1/runs/r/offers/tax"),
+    ("PUT", "/v1/runs/r/manifest"),
+    ("POST", "/v1/runs/r/stop"),
+    ("POST", "/v1/runs/r/restart"),
+    ("GET", "/v1/runs/r/results"),
+    ("GET", "/v1/events"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), UNSIGNED)
+def test_every_endpoint_refuses_an_unsigned_request(world, code, method, path):
+    answer = world.raw(method, path, b"not even JSON")
+    assert (answer.status_code, code(answer)) == (401, "request.unauthenticated")
+
+
+def test_the_list_above_names_every_endpoint_but_the_health_check(world):
+    described = {(method.upper(), path) for path, methods in world.app.openapi()["paths"].items() for method in methods}
+    names = {"{project_id}": "p", "{run_id}": "r", "{department}": "tax"}
+    concrete = set()
+    for method, path in described:
+        for placeholder, value in names.items():
+            path = path.replace(placeholder, value)
+        concrete.add((method, path))
+    assert concrete - {("GET", "/v1/health")} == set(UNSIGNED)
+
+
+def test_the_health_check_answers_strangers_and_the_description_is_not_served(world, code):
+    assert world.raw("GET", "/v1/health").json() == {"status": "ok", "api_version": "1"}
+    for path in ("/openapi.json", "/docs", "/redoc"):
+        assert code(world.raw("GET", path)) == "request.not_found"
+
+
+def test_a_signed_request_is_accepted_and_counts_as_seen(world):
+    world.register_all()
+    world.now += 50
+    assert world.send("tax", "GET", "/v1/parties").status_code == 200
+    with world.begin() as session:
+        assert session.get_one(PartyRow, "tax").last_seen_at == int(world.now)
+        assert recent_departments(session, 10) == {"tax"}
+    world.now += 11
+    with world.begin() as session:
+        assert recent_departments(session, 10) == set()
+
+
+def test_a_replayed_request_is_refused(world, code):
+    headers = sign_request(world.api_key, "centre", "GET", "/v1/parties", b"", int(world.now))
+    assert world.raw("GET", "/v1/parties", headers=headers).status_code == 200
+    answer = world.raw("GET", "/v1/parties", headers=headers)
+    assert (answer.status_code, code(answer)) == (401, "request.replayed")
+
+
+def test_a_replay_is_refused_for_as_long_as_its_time_is_accepted(world, code):
+    """A nonce is only forgotten when the clock alone refuses the request."""
+    signed_for = int(world.now) + CLOCK_TOLERANCE_S
+    headers = sign_request(world.api_key, "centre", "GET", "/v1/parties", b"", signed_for)
+    assert world.raw("GET", "/v1/parties", headers=headers).status_code == 200
+    world.now += 2 * CLOCK_TOLERANCE_S
+    world.send("centre", "GET", "/v1/parties")
+    assert code(world.raw("GET", "/v1/parties", headers=headers)) == "request.replayed"
+    world.now += 1
+    assert code(world.raw("GET", "/v1/parties", headers=headers)) == "request.clock"
+
+
+def test_old_nonces_are_purged(world):
+    for _ in range(3):
+        world.send("centre", "GET", "/v1/parties")
+    world.now += NONCE_KEPT_S + 1
+    world.send("centre", "GET", "/v1/parties")
+    with world.begin() as session:
+        assert session.scalar(select(func.count()).select_from(RequestNonceRow)) == 1
+
+
+@pytest.mark.parametrize("seconds", [-CLOCK_TOLERANCE_S - 1, CLOCK_TOLERANCE_S + 1])
+def test_a_request_from_another_time_is_refused(world, code, seconds):
+    answer = world.send("centre", "GET", "/v1/parties", now=world.now + seconds)
+    assert (answer.status_code, code(answer)) == (401, "request.clock")
+
+
+@pytest.mark.parametrize("seconds", [-CLOCK_TOLERANCE_S, CLOCK_TOLERANCE_S])
+def test_a_request_at_the_edge_of_the_tolerance_is_accepted(world, seconds):
+    assert world.send("centre", "GET", "/v1/parties", now=world.now + seconds).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"key": generate_signing_key()},
+        {"signed_path": "/v1/projects"},
+        {"signed_body": b"another body"},
+        {"signed_path": "/v1/parties?replace=true"},
+    ],
+)
+def test_a_signature_over_something_else_is_refused(world, code, changes):
+    answer = world.send("centre", "GET", "/v1/parties", **changes)
+    assert (answer.status_code, code(answer)) == (401, "request.unauthenticated")
+
+
+def test_a_party_cannot_speak_for_another(world, code):
+    world.register_all()
+    answer = world.send("tax", "GET", "/v1/parties", key=world.keys["health"].identity)
+    assert code(answer) == "request.unauthenticated"
+
+
+@pytest.mark.parametrize("name", ["Doudi-Party", "Doudi-Time", "Doudi-Nonce", "Doudi-Signature"])
+@pytest.mark.parametrize("value", [None, "", "zz", "-1", "九"])
+def test_missing_and_malformed_headers_are_refused(world, name, value):
+    headers = sign_request(world.api_key, "centre", "GET", "/v1/parties", b"", int(world.now))
+    del headers[name]
+    encoded = {key.encode(): text.encode() for key, text in headers.items()}
+    if value is not None:
+        encoded[name.encode()] = value.encode()
+    assert world.raw("GET", "/v1/parties", headers=encoded).status_code == 401
+
+
+def test_the_centres_key_comes_from_the_configuration_and_not_from_the_database(world, code):
+    other = generate_signing_key()
+    with world.begin() as session:
+        session.get_one(PartyRow, "centre").identity_key = "12" * 32
+    assert world.send("centre", "GET", "/v1/parties").status_code == 200
+    assert code(world.send("centre", "GET", "/v1/parties", key=other)) == "request.unauthenticated"
+
+
+def test_an_oversized_body_is_refused_whatever_its_header_says(world, code):
+    limit = world.config.limits.max_body_bytes
+    answer = world.send("centre", "POST", "/v1/parties", b"x" * (limit + 1))
+    assert (answer.status_code, code(answer)) == (413, "request.body_too_large")
+    lying = world.raw("POST", "/v1/parties", b"x" * (limit + 1), {"content-length": "3"})
+    assert code(lying) == "request.body_too_large"
+    assert code(world.raw("POST", "/v1/parties", b"", {"content-length": "9" * 5000})) == "request.body_too_large"
+    assert code(world.send("centre", "POST", "/v1/parties", b"x" * limit)) == "document.malformed"
+
+
+def test_values_are_checked_only_after_the_signature(world, code):
+    assert code(world.raw("GET", "/v1/runs?state=nonsense")) == "request.unauthenticated"
+    answer = world.send("centre", "GET", "/v1/runs?state=nonsense")
+    assert (answer.status_code, code(answer)) == (422, "request.malformed")
+    assert b"nonsense" not in answer.content
