@@ -1,0 +1,257 @@
+"""A whole region on one host: coordinator, SuperLink and six department nodes, each a process with its own folder and keys.
+
+The officers of the demo sign here. Everything goes through the `doudi` command and, through it, the coordinator's API.
+"""
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from crypto.errors import DoudiError
+from department_nodes.client import CoordinatorClient
+from department_nodes.home import IDENTITY_KEY, NodeHome
+from demo.processes import LOOPBACK, Processes, doudi, free_ports
+
+LEAD = "civil_affairs"
+DEPARTMENTS = ("civil_affairs", "human_resources", "health_disability", "housing", "public_security", "tax")
+PROJECT = "household-support"
+PURPOSE = "social_assistance"
+MARKER = ".doudi-demo"
+TARGET = "public_coverage"
+
+
+@dataclass(frozen=True)
+class Project:
+    """What the demo's officers agree on."""
+
+    region: str
+    epsilon: float = 1.0
+    mode: str = "both"
+    label_period: str = "2024"
+    split_seed: str = "doudi-demo"
+    runs: int = 5
+    min_key_holders: int = 3
+    bits_per_person_and_year: int = 60
+    # What each department's officer writes into the [policy] section of its own node.toml.
+    site_policy: Mapping[str, float] = field(default_factory=dict)
+
+
+class Cluster:
+    """The processes and folders of one region. Use as a context manager: leaving it ends everything."""
+
+    def __init__(
+        self,
+        folder: Path,
+        extracts: Path,
+        project: Project,
+        departments: Sequence[str] = DEPARTMENTS,
+        step_timeout_s: int = 600,
+    ) -> None:
+        self.folder, self.extracts, self.project = folder.absolute(), extracts.absolute(), project
+        self.departments = tuple(departments)
+        self.processes = Processes(self.folder / "logs")
+        self.step_timeout_s = step_timeout_s
+        ports = free_ports(3 + len(self.departments))
+        self.api_port, self.fleet_port, self.superlink_port = ports[:3]
+        self.worker_port = dict(zip(self.departments, ports[3:], strict=True))
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.processes.stop_all()
+
+    @property
+    def centre(self) -> Path:
+        """The coordinator's home."""
+        return self.folder / "coordinator"
+
+    @property
+    def officer(self) -> Path:
+        """The centre officer's folder: off the coordinator's home, as in a real deployment."""
+        return self.folder / "centre-officer"
+
+    def home(self, department: str) -> Path:
+        """Return a node's folder."""
+        return self.folder / "nodes" / department
+
+    def node(self, department: str, command: str, *arguments: str, timeout_s: float = 120) -> str:
+        """Run `doudi node COMMAND` for a department and return what it prints."""
+        return doudi("node", command, *arguments, "--home", str(self.home(department)), timeout_s=timeout_s)
+
+    def centre_command(self, command: str, *arguments: str) -> str:
+        """Run `doudi centre COMMAND` as the centre's officer and return what it prints."""
+        return doudi("centre", command, *arguments, "--officer-home", str(self.officer))
+
+    def build(self, say: Callable[[str], None] = lambda _: None) -> None:
+        """Create every party's folder and keys and start coordinator and SuperLink."""
+        say("the centre: certificates, keys, database")
+        self._init_centre()
+        self.start_superlink()
+        self.start_coordinator()
+        say("six departments: keys, configuration, extract check, card")
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(self._init_node, self.departments))
+            say("the officers compare fingerprints and pin each other's keys")
+            cards = [str(self._card(name)) for name in self.departments]
+            centre_card = str(self.officer / "centre-card.json")
+            list(pool.map(lambda name: self.node(name, "trust", centre_card, *cards), self.departments))
+        self.processes.wait_for_port("superlink", self.fleet_port)
+        self.processes.wait_for_port("coordinator", self.api_port)
+        self.centre_command("register", *cards)
+
+    def start_nodes(self) -> None:
+        """Start all departments' nodes."""
+        for name in self.departments:
+            self.start_node(name)
+
+    def agree(self, say: Callable[[str], None] = lambda _: None) -> str:
+        """Draft the grant at the lead, have every party sign it, and return its hash."""
+        project = self.project
+        self.centre_command(
+            "create-project",
+            PROJECT,
+            *("--title", "Households in need", "--purpose", PURPOSE, "--region", project.region, "--lead", LEAD),
+        )
+        draft = self.folder / "grant.json"
+        supporting = [name for name in self.departments if name != LEAD]
+        self.node(
+            LEAD,
+            "draft",
+            *("--out", str(draft), "--project", PROJECT, "--purpose", PURPOSE, "--target", TARGET),
+            *("--label-period", project.label_period, "--epsilon", str(project.epsilon), "--mode", project.mode),
+            *("--runs", str(project.runs), "--min-key-holders", str(project.min_key_holders)),
+            *("--bits-per-year", str(project.bits_per_person_and_year)),
+            *(word for name in supporting for word in ("--department", name)),
+        )
+        say("lead, owners and centre sign the grant")
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda name: self.node(name, "sign", str(draft), "--submit"), self.departments))
+        signed = self.folder / "grant-signed.json"
+        self.centre_command("sign", str(draft), "--submit", "--yes", "--out", str(signed))
+        return draft.name
+
+    def create_run(self) -> str:
+        """Create a run of the grant at the lead and return its identifier."""
+        answer = json.loads(self.node(LEAD, "create-run", PROJECT, "--mode", self.project.mode, "--json"))
+        return str(answer["run_id"])
+
+    def schedule(self, run_id: str, *options: str) -> None:
+        """Have the scheduler sign the run's manifest."""
+        self.node(LEAD, "schedule", run_id, *options, timeout_s=300)
+
+    def client(self) -> CoordinatorClient:
+        """Return the lead's way to the coordinator's API; progress is read there, without a process per look."""
+        home = NodeHome(self.home(LEAD))
+        return CoordinatorClient(home.config.coordinator_url, home.ca_file, LEAD, home.key(IDENTITY_KEY))
+
+    def wait_for_end(
+        self, run_id: str, timeout_s: float, on_state: Callable[[dict[str, Any]], None] = lambda _: None
+    ) -> dict[str, Any]:
+        """Return the run once it has ended; `on_state` sees it about twice a second. Raises `demo.timeout`."""
+        deadline = time.monotonic() + timeout_s
+        client = self.client()
+        try:
+            while time.monotonic() < deadline:
+                try:
+                    run = dict(client.get(f"/v1/runs/{run_id}"))
+                except DoudiError as error:
+                    # The coordinator may be restarting: a fault test kills it on purpose.
+                    if error.code != "coordinator.unreachable":
+                        raise
+                    time.sleep(0.5)
+                    continue
+                on_state(run)
+                if run["state"] in ("finished", "failed", "stopped"):
+                    return run
+                time.sleep(0.5)
+        finally:
+            client.close()
+        raise DoudiError(
+            "demo.timeout", f"the run did not end within {timeout_s:.0f} s", "See the logs in the run folder."
+        )
+
+    def results(self, run_id: str) -> dict[str, Any]:
+        """Return the metrics and the account of a finished run from the coordinator's API."""
+        client = self.client()
+        try:
+            return dict(client.get(f"/v1/runs/{run_id}/results")["metrics"])
+        finally:
+            client.close()
+
+    def shown_by_nodes(self, run_id: str) -> dict[str, Any]:
+        """Return what each node says it sent and measured (`doudi node show RUN --json`)."""
+        with ThreadPoolExecutor(2) as pool:
+            found = pool.map(lambda name: json.loads(self.node(name, "show", run_id, "--json")), self.departments)
+            return dict(zip(self.departments, found, strict=True))
+
+    def start_superlink(self) -> None:
+        """Start Flower's SuperLink; departments reach its fleet listener only."""
+        self.processes.start("superlink", self._program("centre", "superlink", "--home", str(self.centre)))
+
+    def start_coordinator(self) -> None:
+        """Start the coordinator's API and supervisor."""
+        self.processes.start("coordinator", self._program("centre", "run", "--home", str(self.centre)))
+
+    def start_node(self, department: str) -> None:
+        """Start one department's node."""
+        command = self._program("node", "run", "--home", str(self.home(department)))
+        # Six nodes share this host's two processors; a real department has its own.
+        self.processes.start(department, command, {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "2"})
+
+    def _init_centre(self) -> None:
+        doudi(
+            *("centre", "init", "--home", str(self.centre), "--officer-home", str(self.officer), "--host", LOOPBACK),
+            *("--port", str(self.api_port), "--fleet-port", str(self.fleet_port)),
+            *("--superlink-port", str(self.superlink_port), "--step-timeout-s", str(self.step_timeout_s)),
+        )
+
+    def _init_node(self, department: str) -> None:
+        seed = ("--held-out-seed", self.project.split_seed) if department == LEAD else ()
+        self.node(
+            department,
+            "init",
+            *("--department", department, "--region", self.project.region),
+            *("--extract", str(self.extracts / f"{department}.parquet")),
+            *("--coordinator-url", f"https://{LOOPBACK}:{self.api_port}"),
+            *("--superlink-address", f"{LOOPBACK}:{self.fleet_port}"),
+            *("--ca-file", str(self.centre / "tls" / "ca.crt")),
+            *("--worker-port", str(self.worker_port[department])),
+            *seed,
+        )
+        self._write_site_policy(department)
+        self.node(department, "check")
+        self.node(department, "card", "--out", str(self._card(department)))
+
+    def _write_site_policy(self, department: str) -> None:
+        """Write what this department's officer chose into its own node.toml, as an officer would with an editor."""
+        path = self.home(department) / "node.toml"
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for name, value in self.project.site_policy.items():
+            lines = [f"{name} = {value}" if line.startswith(f"{name} =") else line for line in lines]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def _card(self, department: str) -> Path:
+        return self.folder / "cards" / f"{department}.json"
+
+    @staticmethod
+    def _program(*arguments: str) -> list[str]:
+        return [str(Path(sys.executable).with_name("doudi")), *arguments]
+
+
+def prepare_folder(folder: Path) -> Path:
+    """Return an empty run folder. An earlier demo's folder is replaced; any other folder is refused (`demo.folder_in_use`)."""
+    marker = folder / MARKER
+    if folder.exists() and any(folder.iterdir()):
+        if not marker.is_file():
+            raise DoudiError("demo.folder_in_use", f"{folder.name} is not a demo's folder", "Choose another folder.")
+        shutil.rmtree(folder)
+    (folder / "cards").mkdir(parents=True, exist_ok=True)
+    marker.write_text("made by the demo; replaced by the next one\n", encoding="utf-8")
+    return folder

@@ -1,0 +1,173 @@
+"""The node's service: it offers keys for granted runs, answers steps through Flower, and keeps its SuperNode running.
+
+One process with a worker thread (steps) and this loop (key offers); the SuperNode is its child process.
+"""
+
+import logging
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from crypto.errors import DoudiError
+from department_nodes.client import CoordinatorClient
+from department_nodes.engine import NodeEngine
+from department_nodes.home import FLOWER_KEY, IDENTITY_KEY, NodeHome, write_atomically
+from department_nodes.offers import make_offer
+from department_nodes.store.journal import Event, EventType, record
+from department_nodes.store.session import transaction
+from policies.contracts.grant import SignedGrant
+
+log = logging.getLogger("doudi.node")
+SUPERNODE_RESTART_PAUSE_S = 2.0
+
+
+class KeyOfferer:
+    """Looks for runs that wait for this department's keys, and offers them when the guard allows it."""
+
+    def __init__(self, engine: NodeEngine, client: CoordinatorClient) -> None:
+        self._engine = engine
+        self._client = client
+        self._settled: set[tuple[str, int]] = set()
+
+    def look(self) -> None:
+        """Offer keys once for every waiting run; a refusal is recorded once per attempt."""
+        department = self._engine.home.config.department
+        answer = self._client.get(f"/v1/runs?state=gathering_keys&department={department}")
+        for run in _runs(answer):
+            run_id, attempt, project_id, grant_hash = run
+            if (run_id, attempt) in self._settled:
+                continue
+            try:
+                path = f"/v1/projects/{project_id}/grant?grant_hash={grant_hash}"
+                signed = SignedGrant.parse(self._client.get_bytes(path))
+                offer = make_offer(self._engine, signed, run_id, attempt)
+                self._client.put_bytes(f"/v1/runs/{run_id}/offers/{department}", offer.to_bytes())
+                log.info("keys offered for %s, attempt %d", run_id, attempt)
+            except DoudiError as error:
+                if error.code == "coordinator.unreachable":
+                    raise
+                log.warning("no keys offered for %s: %s", run_id, error.code)
+                self._record_refusal(run_id, attempt, project_id, error.code)
+            self._settled.add((run_id, attempt))
+
+    def _record_refusal(self, run_id: str, attempt: int, project_id: str, code: str) -> None:
+        with transaction(self._engine.db) as session:
+            event = Event(
+                EventType.OFFER_REFUSED,
+                int(self._engine.clock()),
+                project_id=project_id,
+                run_id=run_id,
+                attempt=attempt,
+                code=code,
+            )
+            record(session, event)
+
+
+def _runs(answer: Any) -> list[tuple[str, int, str, str]]:
+    """Return (run, attempt, project, grant hash) of the coordinator's list. Raises `coordinator.bad_answer`."""
+    try:
+        return [
+            (
+                str(run["run_id"])[:63],
+                int(run["attempt"]),
+                str(run["project_id"])[:63],
+                str(run["grant_hash"])[:64],
+            )
+            for run in answer
+        ]
+    except (KeyError, TypeError, ValueError):
+        raise DoudiError("coordinator.bad_answer", "the coordinator's list of runs has the wrong form") from None
+
+
+def run_node(home: NodeHome) -> None:
+    """Run the node until SIGTERM or SIGINT."""
+    config = home.config
+    engine = NodeEngine(home)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    secret = home.path / "keys" / "superexec.secret"
+    if not secret.is_file():
+        write_atomically(secret, secrets.token_hex(32).encode())
+    supernode = threading.Thread(target=_keep_supernode, args=(home, secret, stop), daemon=True)
+    supernode.start()
+    worker = threading.Thread(target=_serve, args=(engine, config.worker_port, secret, stop), daemon=True)
+    worker.start()
+    client = CoordinatorClient(config.coordinator_url, home.ca_file, config.department, home.key(IDENTITY_KEY))
+    offerer = KeyOfferer(engine, client)
+    _warm(engine, config.department)
+    log.info("node %s is running", config.department)
+    while not stop.wait(config.poll_interval_s):
+        try:
+            offerer.look()
+        except DoudiError as error:
+            # The coordinator may be away for a while; the node keeps asking.
+            log.warning("looking for runs: %s", error.code)
+    client.close()
+    supernode.join(timeout=10)
+    worker.join(timeout=10)
+
+
+def _warm(engine: NodeEngine, department: str) -> None:
+    """Read the extract and import what the first step needs; a fault here is reported again, with its code, at the offer."""
+    try:
+        engine.extract.load()
+    except DoudiError as error:
+        log.warning("extract of %s: %s", department, error.code)
+
+
+def _serve(engine: NodeEngine, port: int, secret: Path, stop: threading.Event) -> None:
+    from department_nodes.federation.worker import serve
+
+    serve(engine.answer, f"127.0.0.1:{port}", secret, stop)
+
+
+def _keep_supernode(home: NodeHome, secret: Path, stop: threading.Event) -> None:
+    """Run the SuperNode as a child, start it again when it ends, and end it with the node."""
+    config = home.config
+    command = [
+        sys.executable,
+        "-m",
+        "department_nodes.federation.supernode",
+        "--superlink",
+        config.superlink_address,
+        "--ca",
+        str(home.ca_file),
+        "--key",
+        str(home.path / "keys" / FLOWER_KEY),
+        "--worker-port",
+        str(config.worker_port),
+        "--superexec-secret-file",
+        str(secret),
+    ]
+    environment = {**os.environ, "FLWR_HOME": str(home.path / "flower")}
+    while not stop.is_set():
+        with (home.path / "supernode.log").open("ab") as output:
+            child = subprocess.Popen(
+                command, stdout=output, stderr=output, env=environment, preexec_fn=_die_with_parent
+            )
+        while child.poll() is None and not stop.wait(0.2):
+            pass
+        if child.poll() is None:
+            child.terminate()
+            try:
+                child.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        elif not stop.is_set():
+            log.warning("the SuperNode ended with status %s; it is started again", child.returncode)
+            time.sleep(SUPERNODE_RESTART_PAUSE_S)
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to end the SuperNode when the node's process dies (PR_SET_PDEATHSIG, Linux)."""
+    import ctypes
+
+    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)

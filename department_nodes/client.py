@@ -1,0 +1,80 @@
+"""The node's way to the coordinator's API: signed requests over TLS. The coordinator's answers are untrusted input."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from crypto.canonical import canonical_json
+from crypto.errors import DoudiError
+from policies.contracts.requests import sign_request
+
+
+class CoordinatorClient:
+    """Calls the coordinator as one party. Raises `coordinator.unreachable`, or the coordinator's code with its message."""
+
+    def __init__(self, url: str, ca_file: Path, party: str, private: bytes, timeout_s: float = 30) -> None:
+        import ssl
+
+        if not ca_file.is_file():
+            raise DoudiError(
+                "coordinator.no_certificate", f"{ca_file.name} is missing", "Copy the centre's ca.crt here."
+            )
+        context = ssl.create_default_context(cafile=str(ca_file))
+        self._http = httpx.Client(base_url=url, verify=context, timeout=timeout_s, trust_env=False)
+        self._party = party
+        self._private = private
+
+    def get(self, path: str) -> Any:
+        """Return the JSON answer of a GET."""
+        return self._call("GET", path, b"")
+
+    def get_bytes(self, path: str) -> bytes:
+        """Return the raw answer of a GET, for signed documents."""
+        return self._send("GET", path, b"").content
+
+    def post(self, path: str, document: Any) -> Any:
+        """Return the JSON answer of a POST."""
+        return self._call("POST", path, canonical_json(document))
+
+    def put_bytes(self, path: str, body: bytes) -> Any:
+        """Return the JSON answer of a PUT of a signed document."""
+        return self._call("PUT", path, body)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _call(self, method: str, path: str, body: bytes) -> Any:
+        response = self._send(method, path, body)
+        try:
+            return response.json()
+        except ValueError:
+            raise DoudiError("coordinator.bad_answer", "the coordinator's answer is not JSON") from None
+
+    def _send(self, method: str, path: str, body: bytes) -> httpx.Response:
+        headers = sign_request(self._private, self._party, method, path, body, int(time.time()))
+        if body:
+            headers["Content-Type"] = "application/json"
+        try:
+            response = self._http.request(method, path, content=body, headers=headers)
+        except httpx.HTTPError as error:
+            raise DoudiError(
+                "coordinator.unreachable",
+                f"the coordinator does not answer ({type(error).__name__})",
+                "Check the address in node.toml and the network.",
+            ) from error
+        if response.status_code >= 400:
+            raise _problem(response)
+        return response
+
+
+def _problem(response: httpx.Response) -> DoudiError:
+    """Return the coordinator's problem document (RFC 9457) as an error."""
+    try:
+        document = response.json()
+        code = str(document["type"]).removeprefix("urn:doudi:")[:80]
+        return DoudiError(code, str(document.get("detail", ""))[:500], str(document.get("next_step", ""))[:500])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return DoudiError("coordinator.bad_answer", f"the coordinator answered with status {response.status_code}")

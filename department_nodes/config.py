@@ -1,0 +1,94 @@
+"""The node's configuration and site policy: `node.toml` in the node's home folder. Unknown keys are refused.
+
+The coordinator cannot change anything here: a site policy can only narrow what a grant allows (design section 6).
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from crypto.errors import DoudiError
+from policies.contracts.base import Slug
+
+CONFIG_FILE = "node.toml"
+
+
+class SitePolicy(BaseModel):
+    """What this department allows at most, whatever a grant says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_epsilon_milli: Annotated[int, Field(ge=1, le=8000)] = 3000
+    max_label_epsilon_milli_per_year: Annotated[int, Field(ge=1)] = 8000
+    min_key_holders: Annotated[int, Field(ge=2)] = 3
+    min_declared_parties: Annotated[int, Field(ge=2)] = 3
+    allow_evidence: bool = True
+    allow_sum_only: bool = True
+    max_levels: Annotated[int, Field(ge=2, le=32)] = 32
+    max_evidence_bits_per_person_and_year: Annotated[int, Field(ge=1)] = 120
+    minimum_people_per_level: Annotated[int, Field(ge=10)] = 50
+    disclosure_max_share: Annotated[float, Field(gt=0, le=1)] = 0.95
+    disclosure_max_rank_correlation: Annotated[float, Field(gt=0, le=1)] = 0.95
+    excluded_columns: tuple[str, ...] = ()
+
+
+class NodeConfig(BaseModel):
+    """One node. Paths are relative to the node's home folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format_version: Annotated[int, Field(ge=1, le=1)] = 1
+    department: Slug
+    region: Slug
+    dataset: Slug
+    standard_version: Annotated[int, Field(ge=1)] = 1
+    extract: str
+    coordinator_url: str
+    superlink_address: str
+    ca_file: str = "ca.crt"
+    worker_port: Annotated[int, Field(ge=1024, le=65535)] = 19091
+    held_out_seed: Annotated[
+        str, Field(max_length=64, description="lead: fixes which households are held out; empty = secret")
+    ] = ""
+    poll_interval_s: Annotated[float, Field(ge=0.1, le=60)] = 1.0
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    keep_finished_runs_days: Annotated[int, Field(ge=1)] = 90
+    policy: SitePolicy = SitePolicy()
+
+
+def load_config(home: Path) -> NodeConfig:
+    """Return the configuration in a home folder. Raises `config.missing` or `config.invalid`."""
+    path = home / CONFIG_FILE
+    if not path.is_file():
+        raise DoudiError("config.missing", f"{path.name} is not in the node's folder", "Run `doudi node init` first.")
+    try:
+        return NodeConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except tomllib.TOMLDecodeError as error:
+        raise DoudiError("config.invalid", f"{CONFIG_FILE} is not TOML: {error}", "Correct the file.") from None
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise DoudiError("config.invalid", f"{CONFIG_FILE}: {where}: {first['msg']}", "Correct the file.") from None
+
+
+def write_config(home: Path, config: NodeConfig) -> None:
+    """Write the configuration as TOML with one comment line per section."""
+    lines = ["# Doudi node. `policy` narrows every grant; the coordinator cannot change it."]
+    values = config.model_dump(mode="json")
+    policy = values.pop("policy")
+    lines += [f"{name} = {_toml(value)}" for name, value in values.items()]
+    lines += ["", "[policy]"] + [f"{name} = {_toml(value)}" for name, value in policy.items()]
+    (home / CONFIG_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

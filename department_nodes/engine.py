@@ -1,0 +1,295 @@
+"""The node's engine: the guard checks a request, a step computes, one transaction makes the reply durable, it is sent.
+
+The order of one request, with its crash points:
+
+1. Parse. 2. Verify grant, manifest and policy. 3. A finished step asked again with the same request gets the stored reply byte
+for byte; a different request for it is refused. 4. The step is marked as started, durable: from here the run number is taken.
+5. Compute; charges become durable before what they pay for. 6. Reply, sealed values, account of what is sent and event become
+durable in one transaction. 7. Send. A crash before 6 computes again (nothing had left); after 6 it repeats only the send.
+
+Across the border only codes travel: a refusal is a signed code, an unexpected error is `node.internal_error`.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from time import monotonic
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from crypto.canonical import parse_canonical
+from crypto.errors import DoudiError
+from crypto.pseudonyms import random_scalar
+from crypto.signing import signing_public_key
+from department_nodes.extract import ExtractCache
+from department_nodes.guard import Request, Site, UnverifiedRequest, parse_request, verify_request
+from department_nodes.home import APPROVAL_KEY, IDENTITY_KEY, STORAGE_KEY, NodeHome
+from department_nodes.program import program_hash
+from department_nodes.steps import linkage
+from department_nodes.steps.accounts import Accounts
+from department_nodes.steps.context import RunKeys, StepContext, StepResult
+from department_nodes.steps.release import release
+from department_nodes.store.journal import Event, EventType, record
+from department_nodes.store.models import (
+    GrantRow,
+    LinkageScalarRow,
+    ReportRow,
+    RunKeyRow,
+    RunNumberRow,
+    SentRow,
+    StepRow,
+)
+from department_nodes.store.session import migrate, open_engine, transaction
+from department_nodes.store.vault import Vault
+from policies.contracts.framing import frame_digest
+from policies.contracts.steps import Step, pack_refusal, pack_reply
+
+log = logging.getLogger("doudi.node")
+
+
+class NodeEngine:
+    """Answers step requests for one department. One request at a time."""
+
+    def __init__(self, home: NodeHome, clock: Callable[[], float] = time.time) -> None:
+        self.home = home
+        self.clock = clock
+        self.db: Engine = open_engine(home.database_url)
+        migrate(self.db)
+        self.vault = Vault(home.key(STORAGE_KEY))
+        self.extract = ExtractCache(home)
+        self._identity = home.key(IDENTITY_KEY)
+        self._lock = threading.Lock()
+
+    def site(self) -> Site:
+        """Return what the guard compares grants with; trust is read afresh."""
+        return Site(
+            config=self.home.config,
+            trust=self.home.trust,
+            program_hash=program_hash(),
+            identity_key=signing_public_key(self._identity).hex(),
+            approval_key=signing_public_key(self.home.key(APPROVAL_KEY)).hex(),
+        )
+
+    def answer(self, data: bytes) -> bytes:
+        """Return the signed reply to a request, or a signed refusal. Never raises."""
+        department = self.home.config.department
+        try:
+            unverified = parse_request(data)  # 1
+        except DoudiError as error:
+            self._record_refusal(None, error)
+            return pack_refusal(self._identity, data, "unknown", department, error.code)
+        with self._lock:
+            try:
+                return self._answer(data, unverified)
+            except DoudiError as error:
+                self._forget_unfinished(unverified, frame_digest(data))
+                self._record_refusal(unverified, error)
+                log.warning("step %s refused: %s", unverified.step.value, error.code)
+                return pack_refusal(self._identity, data, unverified.step.value, department, error.code)
+            except Exception as error:  # noqa: BLE001 - the outermost border: only a code may leave
+                self._forget_unfinished(unverified, frame_digest(data))
+                internal = DoudiError("node.internal_error", "the step failed")
+                self._record_refusal(unverified, internal, EventType.STEP_FAILED)
+                log.error("step %s failed: %s at %s", unverified.step.value, type(error).__name__, _place(error))
+                return pack_refusal(self._identity, data, unverified.step.value, department, internal.code)
+
+    def _answer(self, data: bytes, unverified: UnverifiedRequest) -> bytes:
+        now_s = int(self.clock())
+        request = verify_request(unverified, self.site(), now_s)  # 2
+        digest = frame_digest(data)
+        with transaction(self.db) as session:
+            stored = self._stored_reply(session, request, digest, now_s)  # 3
+            if stored is not None:
+                return stored
+            keys = self._begin(session, request, digest, now_s)  # 4
+        started = monotonic()
+        result = self._compute(request, keys, now_s)  # 5
+        reply = pack_reply(
+            self._identity, data, request.step.value, self.home.config.department, result.facts, result.parts
+        )
+        with transaction(self.db) as session:  # 6
+            self._finish(session, request, result, reply, now_s, int(1000 * (monotonic() - started)))
+        log.info("step %s answered in %.1f s, %d bytes", request.step.value, monotonic() - started, len(reply))
+        return reply  # 7
+
+    def _stored_reply(self, session: Session, request: Request, digest: bytes, now_s: int) -> bytes | None:
+        # A project that was left answers nothing, not even what it had answered.
+        self.vault.join(session, request.grant.project_id, now_s)
+        manifest = request.manifest
+        row = session.get(StepRow, (manifest.run_id, manifest.attempt, request.step.value))
+        if row is None:
+            return None
+        if row.request_digest != digest:
+            raise DoudiError("step.different_request", "this step was asked before with another request")
+        if row.reply is not None:
+            record(session, _event(EventType.STEP_REPEATED, request, now_s))
+        return row.reply
+
+    def _begin(self, session: Session, request: Request, digest: bytes, now_s: int) -> RunKeys:
+        manifest, grant = request.manifest, request.grant
+        if session.get(GrantRow, request.grant_hash) is None:
+            session.add(
+                GrantRow(
+                    grant_hash=request.grant_hash,
+                    project_id=grant.project_id,
+                    document=request.signed_grant.to_bytes(),
+                    first_seen_at=now_s,
+                )
+            )
+            session.flush()
+        self._take_run_number(session, request)
+        row = session.get(RunKeyRow, (manifest.run_id, manifest.attempt))
+        if row is None or row.offer != manifest.offer(self.home.config.department).to_bytes():
+            raise DoudiError("manifest.wrong_keys", "the manifest names other run keys than this node offered")
+        secrets = parse_canonical(
+            self.vault.open(session, grant.project_id, f"run-keys|{manifest.run_id}|{manifest.attempt}", row.sealed)
+        )
+        if session.get(StepRow, (manifest.run_id, manifest.attempt, request.step.value)) is None:
+            session.add(
+                StepRow(
+                    run_id=manifest.run_id,
+                    attempt=manifest.attempt,
+                    step=request.step.value,
+                    grant_hash=request.grant_hash,
+                    request_digest=digest,
+                    started_at=now_s,
+                )
+            )
+            record(session, _event(EventType.STEP_STARTED, request, now_s))
+        return RunKeys(bytes.fromhex(secrets["sealing"]), bytes.fromhex(secrets["mask"]))
+
+    def _take_run_number(self, session: Session, request: Request) -> None:
+        manifest = request.manifest
+        holder = session.scalar(
+            select(RunNumberRow.run_id).where(
+                RunNumberRow.grant_hash == request.grant_hash, RunNumberRow.run_number == manifest.run_number
+            )
+        )
+        mine = session.get(RunNumberRow, manifest.run_id)
+        if holder not in (None, manifest.run_id):
+            raise DoudiError("manifest.run_number_taken", "another run has this number")
+        # A run's name counts once: under another number, or another grant, it would be a run that nobody counts.
+        if mine is not None and (mine.grant_hash, mine.run_number) != (request.grant_hash, manifest.run_number):
+            raise DoudiError("manifest.run_number_taken", "this run has another number, or is another grant's")
+        if mine is None:
+            session.add(
+                RunNumberRow(run_id=manifest.run_id, grant_hash=request.grant_hash, run_number=manifest.run_number)
+            )
+
+    def _compute(self, request: Request, keys: RunKeys, now_s: int) -> StepResult:
+        manifest, project_id = request.manifest, request.grant.project_id
+
+        def value(name: str) -> bytes:
+            with transaction(self.db) as session:
+                return self.vault.get(session, project_id, manifest.run_id, manifest.attempt, name)
+
+        accounts = Accounts(self.db, project_id, request.grant_hash, manifest.run_id, manifest.attempt, now_s)
+        context = StepContext(request, self.home.config, self.extract, keys, self._identity, accounts, value, now_s)
+        match request.step:
+            case Step.BLIND:
+                return linkage.blind(context)
+            case Step.EVALUATE:
+                return linkage.evaluate(context, self._scalar(request))
+            case Step.FINISH:
+                return linkage.finish(context, self._scalar(request))
+            case Step.RELEASE:
+                return release(context, self.home)
+            case Step.TRAIN:
+                # torch is imported by supporting departments only, and scikit-learn by the lead only.
+                from department_nodes.steps.train import train
+
+                return train(context)
+            case Step.COMBINE:
+                from department_nodes.steps.combine import combine
+
+                return combine(context, self.home)
+
+    def _scalar(self, request: Request) -> bytes:
+        """Return this node's share of the grant's pseudonym key, made at first use and stored sealed."""
+        context = f"scalar|{request.grant_hash}"
+        with transaction(self.db) as session:
+            row = session.get(LinkageScalarRow, request.grant_hash)
+            if row is None:
+                sealed = self.vault.seal(session, request.grant.project_id, context, random_scalar())
+                row = LinkageScalarRow(grant_hash=request.grant_hash, sealed=sealed)
+                session.add(row)
+            return self.vault.open(session, request.grant.project_id, context, row.sealed)
+
+    def _finish(
+        self, session: Session, request: Request, result: StepResult, reply: bytes, now_s: int, took_ms: int
+    ) -> None:
+        manifest, project_id = request.manifest, request.grant.project_id
+        run_id, attempt, step = manifest.run_id, manifest.attempt, request.step.value
+        row = session.get(StepRow, (run_id, attempt, step))
+        if row is None:
+            raise DoudiError("step.interrupted", "the step was withdrawn while it was computed")
+        row.reply, row.finished_at, row.seconds_milli = reply, now_s, took_ms
+        for name, data in result.values.items():
+            self.vault.put(session, project_id, request.grant_hash, run_id, attempt, name, data)
+        for kind, document in result.reports.items():
+            text = json.dumps(document, sort_keys=True, ensure_ascii=False)
+            session.merge(ReportRow(run_id=run_id, attempt=attempt, kind=kind, document=text))
+        for sent in result.sent:
+            session.add(
+                SentRow(
+                    run_id=run_id,
+                    attempt=attempt,
+                    step=step,
+                    receiver=sent.receiver,
+                    kind=sent.kind,
+                    items=sent.items,
+                    size_bytes=sent.size_bytes,
+                    grant_hash=request.grant_hash,
+                    sent_at=now_s,
+                )
+            )
+        for event in result.events:
+            record(session, event)
+        record(session, _event(EventType.STEP_ANSWERED, request, now_s, {"bytes": len(reply), "milliseconds": took_ms}))
+
+    def _forget_unfinished(self, unverified: UnverifiedRequest, digest: bytes) -> None:
+        """Withdraw a step that gave no reply, so that a corrected request may be answered. Charges stay."""
+        with transaction(self.db) as session:
+            row = session.get(StepRow, (unverified.run_id, unverified.attempt, unverified.step.value))
+            if row is not None and row.reply is None and row.request_digest == digest:
+                session.delete(row)
+
+    def _record_refusal(
+        self, unverified: UnverifiedRequest | None, error: DoudiError, event: EventType = EventType.STEP_REFUSED
+    ) -> None:
+        with transaction(self.db) as session:
+            record(
+                session,
+                Event(
+                    type=event,
+                    at=int(self.clock()),
+                    run_id=unverified.run_id[:63] if unverified else "",
+                    attempt=unverified.attempt if unverified and 0 <= unverified.attempt < 1000 else 0,
+                    step=unverified.step.value if unverified else "",
+                    code=error.code,
+                ),
+            )
+
+
+def _event(kind: EventType, request: Request, now_s: int, counts: dict[str, int] | None = None) -> Event:
+    return Event(
+        type=kind,
+        at=now_s,
+        project_id=request.grant.project_id,
+        run_id=request.manifest.run_id,
+        attempt=request.manifest.attempt,
+        step=request.step.value,
+        grant_hash=request.grant_hash,
+        counts=counts or {},
+    )
+
+
+def _place(error: BaseException) -> str:
+    """Return file and line where an unexpected error arose: what an engineer needs, and no value of a person."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace else "unknown"

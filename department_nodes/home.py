@@ -1,0 +1,127 @@
+"""The node's home folder: where its keys, its list of trusted parties, its database and its extract are.
+
+| file | what | who may read it |
+| --- | --- | --- |
+| keys/identity.key | Ed25519: signs messages to other nodes and requests to the coordinator | the node |
+| keys/approval.key | Ed25519: the owner's signature under grants | the department's officer |
+| keys/scheduling.key | Ed25519: signs run manifests | the department's officer |
+| keys/storage.key | AES-256: seals what the database keeps | the node |
+| keys/flower.key | ECDSA P-384: the node's key towards Flower | the node |
+| trust.json | the cards of the parties this department trusts, pinned by its officer | the node |
+| release.key, periods/ | the lead's release key and frozen labels, both sealed with storage.key | the node |
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from crypto.canonical import canonical_json
+from crypto.errors import DoudiError
+from department_nodes.config import NodeConfig, load_config
+from policies.contracts.base import Document
+from policies.contracts.cards import CentreCard, DepartmentCard
+
+IDENTITY_KEY = "identity.key"
+APPROVAL_KEY = "approval.key"
+SCHEDULING_KEY = "scheduling.key"
+STORAGE_KEY = "storage.key"
+FLOWER_KEY = "flower.key"
+
+
+class Trust(Document):
+    """The cards this department has pinned. Officers compare the fingerprints by another channel first."""
+
+    centre: CentreCard | None = None
+    departments: tuple[DepartmentCard, ...] = ()
+
+    def department(self, name: str) -> DepartmentCard:
+        """Return a pinned card. Raises `trust.unknown_party`."""
+        for card in self.departments:
+            if card.department == name:
+                return card
+        raise DoudiError(
+            "trust.unknown_party",
+            f"{name} is not in this node's list of trusted parties",
+            "Run `doudi node trust CARD`.",
+        )
+
+
+@dataclass(frozen=True)
+class NodeHome:
+    """A node's folder and what it holds."""
+
+    path: Path
+
+    @cached_property
+    def config(self) -> NodeConfig:
+        """The configuration, read once per process."""
+        return load_config(self.path)
+
+    @property
+    def database_url(self) -> str:
+        """The SQLAlchemy address of the node's database."""
+        return f"sqlite:///{self.path / 'node.db'}"
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate authority of the coordinator and SuperLink."""
+        return self.path / self.config.ca_file
+
+    @property
+    def extract_uri(self) -> str:
+        """The address of the department's extract; a relative file path is taken from the home folder."""
+        extract = self.config.extract
+        return extract if "://" in extract or Path(extract).is_absolute() else str(self.path / extract)
+
+    def key(self, name: str) -> bytes:
+        """Return a private key of 32 bytes. Raises `key.missing` or `key.permissions`."""
+        return read_secret(self.path / "keys" / name)
+
+    @property
+    def trust(self) -> Trust:
+        """The trusted parties, read afresh each time so that a withdrawn trust counts at once."""
+        path = self.path / "trust.json"
+        return Trust.parse(path.read_bytes()) if path.is_file() else Trust()
+
+    def write_trust(self, trust: Trust) -> None:
+        """Replace the list of trusted parties in one step."""
+        write_atomically(self.path / "trust.json", trust.to_bytes(), 0o644)
+
+
+def read_secret(path: Path) -> bytes:
+    """Return the bytes of a secret file. Raises `key.missing`, or `key.permissions` when others may read it."""
+    if not path.is_file():
+        raise DoudiError("key.missing", f"{path.name} is not in the node's keys", "Run `doudi node init` first.")
+    if path.stat().st_mode & 0o077:
+        raise DoudiError("key.permissions", f"{path.name} can be read by others", f"Run `chmod 600` on {path.name}.")
+    return path.read_bytes()
+
+
+def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file so that a crash leaves the old or the new one, never a half, and so that it is on the disk on return."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read_document_bytes(path: Path) -> bytes:
+    """Return a document file as canonical bytes, whatever its indentation. Raises `document.unreadable`."""
+    try:
+        return canonical_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, DoudiError) as error:
+        raise DoudiError("document.unreadable", f"{path.name} is not a document", "Check the file's name.") from error

@@ -1,0 +1,92 @@
+"""What would leave this node under a grant, before anybody consents: every message of one run with its receiver and size."""
+
+from typing import Any
+
+from crypto.errors import DoudiError
+from crypto.signing import signing_public_key
+from department_nodes.extract import ExtractCache
+from department_nodes.guard import Site, verify_grant_terms
+from department_nodes.home import APPROVAL_KEY, IDENTITY_KEY, NodeHome
+from department_nodes.program import program_hash
+from policies.contracts.grant import Grant, Participant, SignedGrant
+
+POINT_BYTES = 32
+CELL_BYTES = {"evidence": 17, "sum_only": 18, "label": 17}
+ENVELOPE_BYTES = 1600  # HPKE X-Wing encapsulation, signature and header: between 1,500 and 1,700 bytes
+
+
+def preview_grant(home: NodeHome, signed: SignedGrant, now_s: int) -> dict[str, Any]:
+    """Return the messages of one run, the terms, and the refusal if the guard would refuse.
+
+    Sizes are estimates within a few per cent: the number of slots is known only after the linkage.
+    """
+    grant, config = signed.grant, home.config
+    me = grant.participant(config.department)
+    people = ExtractCache(home).load().people
+    site = Site(
+        config,
+        home.trust,
+        program_hash(),
+        signing_public_key(home.key(IDENTITY_KEY)).hex(),
+        signing_public_key(home.key(APPROVAL_KEY)).hex(),
+    )
+    refusal = None
+    try:
+        verify_grant_terms(grant, site, now_s)
+    except DoudiError as error:
+        refusal = {"code": error.code, "message": error.message}
+    from command_line.console import show_time
+
+    policy = config.policy
+    return {
+        "refusal": refusal,
+        "leaves": _leaves(grant, me, people),
+        "texts": {
+            "department": me.department,
+            "grant": signed.grant_hash[:16],
+            "project": grant.project_id,
+            "purpose": grant.purpose,
+            "region": grant.region,
+            "lead": grant.lead.department,
+            "runs": grant.runs_allowed,
+            "until": show_time(grant.expires_at),
+            "epsilon": grant.label.epsilon_milli / 1000,
+            "period": grant.label.label_period,
+            "columns": ", ".join(me.columns),
+            "bits": min(grant.evidence.bits_per_person_and_year, policy.max_evidence_bits_per_person_and_year),
+            "share": policy.disclosure_max_share,
+            "correlation": policy.disclosure_max_rank_correlation,
+        },
+    }
+
+
+def _leaves(grant: Grant, me: Participant, people: int) -> list[dict[str, Any]]:
+    others = [participant for participant in grant.participants if participant.department != me.department]
+    # Nobody knows the union before the linkage; it is at least the longest list, and padding adds at most 3 %.
+    slots = max(participant.declared_people for participant in grant.participants) * 103 // 100
+    rows: list[dict[str, Any]] = []
+
+    def add(step: str, receiver: str, kind: str, items: int, size: int) -> None:
+        rows.append({"step": step, "receiver": receiver, "kind": kind, "items": items, "bytes": size})
+
+    for other in others:
+        add("blind", other.department, "blinded list", people, POINT_BYTES * people + ENVELOPE_BYTES)
+    for other in others:
+        count = other.declared_people
+        add("evaluate", other.department, "evaluated list", count, POINT_BYTES * count + ENVELOPE_BYTES)
+    add("finish", "coordinator", "pseudonyms", people, POINT_BYTES * people)
+    if me.role == "lead":
+        add("release", "coordinator", "sealed label bits", slots, CELL_BYTES["label"] * slots)
+        add("release", "coordinator", "commitment to the labels", slots, 32)
+        for other in others:
+            add("release", other.department, "key of the label bits", 1, ENVELOPE_BYTES)
+        add("combine", "coordinator", "metrics", 1, 20_000)
+    else:
+        lead = grant.lead.department
+        if "evidence" in grant.modes:
+            add("train", lead, "evidence levels", slots, CELL_BYTES["evidence"] * slots)
+            add("train", lead, "key of the evidence", 1, ENVELOPE_BYTES)
+        if "sum_only" in grant.modes:
+            add("train", lead, "masked sum vector", slots, CELL_BYTES["sum_only"] * slots)
+            add("train", lead, "key of the masked sum", 1, ENVELOPE_BYTES)
+    return rows

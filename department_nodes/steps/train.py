@@ -1,0 +1,202 @@
+"""Local training and what leaves of it: evidence levels, or masked integers, for every slot (design 4.4 to 4.8).
+
+Who learns what. The lead: one of at most 32 levels per person of its register, or only the sum over all departments. The
+coordinator: ciphertext for every slot; it forwards the slots of the lead's register, so this department does not learn who is in
+it. This department: one randomised bit and one held-out flag per household of its own people.
+"""
+
+import math
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from crypto.cells import generate_cell_key, open_cells, seal_cells
+from crypto.errors import DoudiError
+from crypto.masking import mask_vector
+from crypto.randomised_response import debias, keep_threshold
+from department_nodes.evidence.disclosure import DisclosureCap, merge_to_cap
+from department_nodes.evidence.levels import (
+    LARGEST_SUM_ONLY_CODE,
+    base_rate_level,
+    base_rate_logit,
+    fit_level_edges,
+    sum_only_code,
+    to_levels,
+)
+from department_nodes.extract import Extract
+from department_nodes.steps.context import StepContext, StepResult
+from department_nodes.steps.linkage import POINT_BYTES, linked_extract, own_pseudonyms
+from department_nodes.training.evidence_model import TrainingSettings, train_evidence_model
+from policies.contracts.grant import Grant
+from policies.contracts.steps import Step
+
+MODEL_VALUE = "model"
+SUM_BITS_PER_PERSON = math.ceil(math.log2(2 * LARGEST_SUM_ONLY_CODE + 1))
+FloatArray = np.ndarray[Any, np.dtype[np.float32]]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The released cells of the own people: target float32 [people in row order], `held_out` bool, `slots` uint32."""
+
+    target: FloatArray
+    held_out: np.ndarray[Any, np.dtype[np.bool_]]
+    slots: np.ndarray[Any, np.dtype[np.uint32]]
+
+
+def train(context: StepContext) -> StepResult:
+    """Open the own cells, train, measure what the levels tell, and seal evidence or the masked vector for the lead."""
+    grant, mode = context.request.grant, context.request.mode
+    slots = _verified_slot_count(context, grant)
+    started = monotonic()
+    extract = linked_extract(context)
+    training = _open_training_set(context, slots, extract.people)
+    train_rows = np.flatnonzero(~training.held_out)
+    features = extract.features(context.request.me.columns)
+    settings = TrainingSettings()
+    model = train_evidence_model(features, training.target, train_rows, settings)
+    evidence = model.predict(features)
+    width = features.shape[1]
+    del features
+    base_rate = float(training.target[train_rows].mean())
+    result = StepResult(facts={"slots": slots, "train_milli": int(1000 * (monotonic() - started))})
+    result.values[MODEL_VALUE] = model.to_bytes()
+    if mode in ("evidence", "both"):
+        _add_evidence(context, result, extract, training, evidence, train_rows, base_rate, slots)
+    if mode in ("sum_only", "both"):
+        _add_sum(context, result, training, evidence, base_rate, slots)
+    result.reports["training"] = {
+        "people": extract.people,
+        "train_people": len(train_rows),
+        "encoded_columns": width,
+        "seconds": round(monotonic() - started, 3),
+    }
+    return result
+
+
+def _verified_slot_count(context: StepContext, grant: Grant) -> int:
+    slots = context.request.terms.get("slots")
+    if not isinstance(slots, int) or isinstance(slots, bool) or slots < 1:
+        raise DoudiError("request.malformed", "the request does not say how many slots there are")
+    if slots > grant.evidence.max_slots:
+        raise DoudiError("evidence.too_many_slots", "the run has more slots than granted", "Ask for a wider grant.")
+    return slots
+
+
+def _open_training_set(context: StepContext, slots: int, people: int) -> TrainingSet:
+    """Return the own bits and flags in row order. A cell opens only under the pseudonym that the lead sealed it for."""
+    lead = context.request.grant.lead.department
+    own, row_of_own = own_pseudonyms(context)
+    own_slots = _uint32_part(context, "slots", people)
+    if len(np.unique(own_slots)) != people or own_slots.max(initial=0) >= slots:
+        raise DoudiError("linkage.wrong_slots", "the slots given to this department's people are not distinct")
+    cells = np.frombuffer(context.request.part("cells"), np.uint8)
+    if people == 0 or len(cells) % people:
+        raise DoudiError("release.wrong_length", "there is not one cell per person of this department")
+    key = context.open(Step.RELEASE, lead, slots, context.request.part("cell-key"))
+    points = [own[i : i + POINT_BYTES] for i in range(0, len(own), POINT_BYTES)]
+    values = open_cells(key, context.binding("release"), own_slots, cells.reshape(people, -1), points)
+    if values.shape[1] != 1 or (values > 3).any():
+        raise DoudiError("release.wrong_length", "a label cell has the wrong form")
+    threshold = keep_threshold(context.request.grant.label.epsilon_milli)
+    in_row_order = np.argsort(row_of_own, kind="stable")
+    cell = values[in_row_order, 0]
+    return TrainingSet(debias(cell & 1, threshold), (cell >> 1).astype(bool), own_slots[in_row_order])
+
+
+def _uint32_part(context: StepContext, name: str, count: int) -> np.ndarray[Any, np.dtype[np.uint32]]:
+    data = context.request.part(name)
+    if len(data) != 4 * count:
+        raise DoudiError(
+            "release.wrong_length", f"the part {name} does not have one entry per person of this department"
+        )
+    return np.frombuffer(data, "<u4")
+
+
+def _add_evidence(
+    context: StepContext,
+    result: StepResult,
+    extract: Extract,
+    training: TrainingSet,
+    evidence: FloatArray,
+    train_rows: np.ndarray[Any, np.dtype[np.int64]],
+    base_rate: float,
+    slots: int,
+) -> None:
+    """Turn evidence into levels below the site's disclosure cap, charge the bits, and seal one cell per slot to the lead."""
+    policy, terms = context.config.policy, context.request.grant.evidence
+    edges = fit_level_edges(evidence[train_rows], min(terms.levels, policy.max_levels), policy.minimum_people_per_level)
+    cap = DisclosureCap(policy.disclosure_max_share, policy.disclosure_max_rank_correlation)
+    columns = column_values(extract, context.request.me.columns)
+    try:
+        merged = merge_to_cap(to_levels(evidence, edges), edges, columns, cap)
+    except DoudiError as error:
+        if error.code != "disclosure.over_cap" or context.request.mode != "both":
+            raise
+        # The sum still goes out: it tells the lead less than a level, which is what the cap asks for.
+        result.facts["evidence_withheld"] = error.code
+        return
+    report = merged.after.to_dict() | {
+        "cap": {"max_share": cap.max_share, "max_rank_correlation": cap.max_rank_correlation},
+        "levels_before_merging": merged.before.levels,
+        "columns_before_merging": merged.before.to_dict()["columns"],
+    }
+    result.reports["disclosure"] = report
+    bits = max(1, math.ceil(math.log2(max(2, len(merged.edges) + 1))))
+    total_bits = bits + (SUM_BITS_PER_PERSON if context.request.mode == "both" else 0)
+    cap_bits = min(terms.bits_per_person_and_year, policy.max_evidence_bits_per_person_and_year)
+    # The charge is durable from here: a crash after it repeats only the sealing and the send.
+    context.accounts.charge_evidence(total_bits, cap_bits)
+    values = np.full(slots, base_rate_level(base_rate, merged.edges), np.uint8)
+    values[training.slots] = merged.levels
+    key = generate_cell_key()
+    cells = seal_cells(key, context.binding("evidence"), np.arange(slots, dtype=np.uint32), values.reshape(-1, 1))
+    lead = context.request.grant.lead.department
+    result.send("evidence", cells.tobytes(), lead, "evidence levels", slots)
+    result.send("evidence-key", context.seal("train-evidence", lead, slots, key), lead, "key of the evidence", 1)
+
+
+def _add_sum(
+    context: StepContext, result: StepResult, training: TrainingSet, evidence: FloatArray, base_rate: float, slots: int
+) -> None:
+    """Mask the integer evidence against every other supporting department of the grant and seal it to the lead."""
+    grant, manifest = context.request.grant, context.request.manifest
+    supporting = [participant.department for participant in grant.supporting]
+    finished = context.request.terms.get("departments")
+    if not isinstance(finished, list) or sorted(map(str, finished)) != sorted(supporting):
+        if context.request.mode == "both":
+            result.facts["sum_withheld"] = "sum_only.department_missing"
+            return
+        raise DoudiError("sum_only.department_missing", "a department of the grant is missing: no sum is taken")
+    context.accounts.bind_sum_set(grant.label.target, grant.label.label_period, supporting)
+    cap_bits = min(grant.evidence.bits_per_person_and_year, context.config.policy.max_evidence_bits_per_person_and_year)
+    # In mode `both` the attempt was charged with the evidence, unless the evidence was withheld.
+    context.accounts.charge_evidence(SUM_BITS_PER_PERSON, cap_bits)
+    base = np.array([base_rate_logit(base_rate)], np.float32)
+    codes = np.full(slots, sum_only_code(base)[0], np.int16)
+    codes[training.slots] = sum_only_code(evidence)
+    me = context.config.department
+    peers = {name: bytes.fromhex(manifest.offer(name).mask_key) for name in supporting if name != me}
+    masked = mask_vector(codes, me, context.keys.mask, peers, context.binding("sum"))
+    key = generate_cell_key()
+    values = np.frombuffer(masked.astype("<u2").tobytes(), np.uint8).reshape(slots, 2)
+    cells = seal_cells(key, context.binding("sum-cells"), np.arange(slots, dtype=np.uint32), values)
+    lead = grant.lead.department
+    result.send("sum", cells.tobytes(), lead, "masked sum vector", slots)
+    result.send("sum-key", context.seal("train-sum", lead, slots, key), lead, "key of the masked sum", 1)
+
+
+def column_values(extract: Extract, columns: tuple[str, ...]) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the columns as the disclosure meter reads them: codes int64 with −1 for missing, numbers float64 with nan."""
+    values: dict[str, np.ndarray[Any, Any]] = {}
+    for name in columns:
+        column = extract.table.column(name)
+        standard = next(item for item in extract.standard.columns if item.name == name)
+        if standard.type == "code":
+            values[name] = column.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
+        else:
+            values[name] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return values

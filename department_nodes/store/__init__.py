@@ -1,0 +1,1 @@
+"""The node's database: what makes a node resume, refuse repetition and show what it sent."""

@@ -1,0 +1,65 @@
+"""The one place where a node records what it did: `record()`, in the same transaction as the act.
+
+Later the audit ledger stands behind this call; its events have a fixed field list and no free text.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sqlalchemy.orm import Session
+
+from department_nodes.store.models import EventRow
+
+
+class EventType(StrEnum):
+    """What a node records."""
+
+    PROJECT_JOINED = "project.joined"
+    PROJECT_LEFT = "project.left"
+    GRANT_SIGNED = "grant.signed"
+    KEYS_OFFERED = "run.keys_offered"
+    RUN_SCHEDULED = "run.scheduled"
+    STEP_STARTED = "step.started"
+    STEP_ANSWERED = "step.answered"
+    STEP_REPEATED = "step.repeated"
+    STEP_REFUSED = "step.refused"
+    STEP_FAILED = "step.failed"
+    OFFER_REFUSED = "run.offer_refused"
+    LABELS_FROZEN = "labels.frozen"
+    LABELS_CHARGED = "labels.charged"
+    EVIDENCE_CHARGED = "evidence.charged"
+    RESULTS_READ = "results.read"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event. `counts` are named integers; nothing here identifies a person."""
+
+    type: EventType
+    at: int
+    project_id: str = ""
+    run_id: str = ""
+    attempt: int = 0
+    step: str = ""
+    grant_hash: str = ""
+    code: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def record(session: Session, event: Event) -> None:
+    """Append an event to the journal, inside the caller's transaction."""
+    session.add(
+        EventRow(
+            at=event.at,
+            type=event.type.value,
+            project_id=event.project_id,
+            run_id=event.run_id,
+            attempt=event.attempt,
+            step=event.step,
+            grant_hash=event.grant_hash,
+            code=event.code,
+            counts=json.dumps(dict(event.counts), sort_keys=True),
+        )
+    )
