@@ -67,6 +67,10 @@ class Processes:
         self._signal(name, signal.SIGKILL)
         self.running.pop(name).wait(timeout=10)
 
+    def pause(self, name: str) -> None:
+        """Halt a process and its children, as an overloaded or hung host would; only `kill` ends them."""
+        self._signal(name, signal.SIGSTOP)
+
     def stop(self, name: str, patience_s: float = 10) -> None:
         """Ask a process to end, and make it end."""
         process = self.running.pop(name, None)

@@ -46,7 +46,7 @@ class ExtractCache:
         """Return the clean extract. Raises `extract.faults` before anything leaves the node."""
         stamp = self._file_stamp()
         if self._extract is None or stamp is None or stamp != self._stamp:
-            self._extract, self._stamp = _read_clean(self._home), stamp
+            self._extract, self._stamp = read_clean(self._home), stamp
         return self._extract
 
     def _file_stamp(self) -> tuple[int, int] | None:
@@ -64,7 +64,8 @@ def check(home: NodeHome, limit: int = 100) -> ExtractReport:
     return check_extract(read_extract(home.extract_uri, standard), standard, limit)
 
 
-def _read_clean(home: NodeHome) -> Extract:
+def read_clean(home: NodeHome) -> Extract:
+    """Return the node's extract, read and checked now. Raises `extract.faults` and what reading raises."""
     standard = load_dataset_standard(home.config.dataset, home.config.standard_version)
     table = read_extract(home.extract_uri, standard)
     require_clean(check_extract(table, standard))

@@ -67,7 +67,9 @@ def build_document(
     alone = dict(sorted((reference or {}).get("departments", {}).items()))
     best = max(alone, key=lambda name: alone[name], default=None)
     gained = best is not None and auc["evidence"] is not None
-    disclosure = {name: _disclosure(name, nodes.get(name, {})) for name in sorted(run["lists"]) if name != settings.lead}
+    disclosure = {
+        name: _disclosure(name, nodes.get(name, {})) for name in sorted(run["lists"]) if name != settings.lead
+    }
     bytes_sent = {name: run["bytes_sent"][name] for name in sorted(run["bytes_sent"])}
     return {
         "schema_version": SCHEMA_VERSION,
@@ -177,4 +179,3 @@ def _sent(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         entry["items"] += row["items"]
         entry["bytes"] += row["bytes"]
     return list(totals.values())
-

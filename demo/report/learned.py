@@ -159,7 +159,11 @@ def _lead_words(
         learned.append(
             say(
                 f"One sum over all supporting departments for each of these {persons:,} people"
-                + ("; no single department's part of it." if alone else ", beside the levels, because both modes were run."),
+                + (
+                    "; no single department's part of it."
+                    if alone
+                    else ", beside the levels, because both modes were run."
+                ),
                 f"这 {persons:,} 人每人一个各支持部门之和"
                 + ("；不含任何单一部门的部分。" if alone else "；因两种模式均已运行，故另有上述等级。"),
             )
@@ -172,8 +176,9 @@ def _lead_words(
         _counts(run),
     ]
     never = say(
-        "Evidence about people outside its register, and any row or column of another department.",
-        "其登记以外人员的证据，以及其他部门的任何行或列。",
+        "Evidence about people outside its register, and other departments' rows. What a level tells about a column: see the "
+        "disclosure meter.",
+        "其登记以外人员的证据，以及其他部门的数据行。等级对某一列透露多少，见披露计量。",
     )
     return learned, [never]
 

@@ -9,8 +9,8 @@ __all__ = ["limits_of"]
 _PROTOCOL = (
     say(
         "The lead department learns evidence about the people in its own mandate. A level can tell a column: the disclosure "
-        "meter below shows which.",
-        "牵头部门会了解其职责范围内人员的证据。一个等级可能透露某一列：见下方披露计量。",
+        "meter shows which.",
+        "牵头部门会了解其职责范围内人员的证据。一个等级可能透露某一列：见披露计量。",
     ),
     say(
         "A lead that feeds invented labels or people steers what the evidence tells it. Grants state counts and the lead commits "
@@ -45,8 +45,9 @@ _PROTOCOL = (
 _FIGURES = (
     say(
         "Label noise is truly random, so the figures of two runs differ (standard deviation of the AUC seen: 0.002). Intervals "
-        "are 95 % bootstrap intervals over held-out households; they do not include that noise.",
-        "标签噪声是真随机的，因此两次运行的数字会有差异（所见 AUC 标准差为 0.002）。区间为对留出家庭户自助抽样的 95% 区间，不含该噪声。",
+        "are 95% bootstrap intervals over held-out households; they do not include that noise.",
+        "标签噪声是真随机的，因此两次运行的数字会有差异（所见 AUC 标准差为 0.002）。"
+        "区间为对留出家庭户自助抽样的 95% 区间，不含该噪声。",
     ),
     say(
         "Cells with fewer than ten households, and cells that would give them away by subtraction, are not shown and were "

@@ -17,7 +17,7 @@ def headline(document: Document) -> Text:
     """Return the heading of the page."""
     region, count = document["region_title"], len(document["lists"])
     return say(
-        f"Who needs help in {region['en']}: what {count} departments found together",
+        f"Who needs help in {region['en']}: what {_spelled(count)} departments found together",
         f"{region['zh']}谁需要帮助：{count} 个部门共同得出的结果",
     )
 
@@ -29,13 +29,19 @@ def opening_sentences(document: Document) -> list[Text]:
 
 
 def _asked(document: Document) -> Text:
-    region, target, count = document["region_title"], document["target_title"], len(document["lists"])
+    region, target = document["region_title"], document["target_title"]
+    count, households = len(document["lists"]), f"{document['households']:,}"
     return say(
-        f"{count} departments of {region['en']} were asked one question: which of {document['households']:,} households need "
-        f"help (outcome: “{target['en']}”)? None of them handed over its data.",
-        f"{region['zh']}的 {count} 个部门被问到同一个问题：{document['households']:,} 户中哪些需要帮助（结果变量：“{target['zh']}”）？"
-        "没有任何部门交出数据。",
+        f"{_spelled(count).capitalize()} departments of {region['en']} were asked one question: which of {households} "
+        f"households need help (outcome: “{target['en']}”)? None of them handed over its data.",
+        f"{region['zh']}的 {count} 个部门被问到同一个问题：{households} 户中哪些需要帮助"
+        f"（结果变量：“{target['zh']}”）？没有任何部门交出数据。",
     )
+
+
+def _spelled(count: int) -> str:
+    words = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+    return words[count - 2] if 2 <= count <= 12 else str(count)
 
 
 def _reached(document: Document) -> list[Text]:
@@ -44,17 +50,16 @@ def _reached(document: Document) -> list[Text]:
     if joined is not None:
         sentences.append(
             say(
-                f"With their evidence joined, a household in need stands above one that is not in {joined:.1%} of all pairs "
-                f"(AUC {joined:.3f}).",
-                f"联合各部门证据后，在所有“困难—非困难”配对中，困难家庭户有 {joined:.1%} 排在前面（AUC {joined:.3f}）。",
+                f"With their evidence joined, the list is right for {joined:.1%} of all pairs of a household in need and "
+                f"one that is not (AUC {joined:.3f}).",
+                f"联合各部门证据后，对“一户困难、一户不困难”的全部配对，名单排对了 {joined:.1%}（AUC {joined:.3f}）。",
             )
         )
     if summed is not None:
-        also = joined is not None
         sentences.append(
             say(
                 f"Where the lead may see only the sum over all departments, the AUC is {summed:.3f}.",
-                f"若牵头部门{'仅' if also else '只'}可看到各部门之和，AUC 为 {summed:.3f}。",
+                f"若牵头部门只能看到各部门之和，AUC 为 {summed:.3f}。",
             )
         )
     best = document["best_department"]

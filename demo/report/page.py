@@ -1,7 +1,8 @@
 """report.html: one self-contained page in English and Chinese, without script, network or any file beside it.
 
 Both languages stand in the page; two radio buttons choose with CSS alone. The content security policy allows one thing, this
-page's own style sheet, by its hash. Texts from a run (names of departments, codes) are escaped by the template engine.
+page's own style sheet, by its hash. Texts from a run (names of departments, codes) are escaped by the template engine. Marked
+safe in the templates are only the pictures, whose texts the renderer escaped, and the style sheet.
 """
 
 import base64
@@ -29,7 +30,7 @@ def render_page(document: Mapping[str, Any]) -> str:
     style = environment.get_template("report.css").render()
     return environment.get_template("report.html.j2").render(
         document=document,
-        figures={language: {name: Markup(svg) for name, svg in drawn.items()} for language, drawn in _drawn(document)},
+        figures={language: draw_figures(document, language) for language in LANGUAGES},
         headline=headline(document),
         languages=_LANGUAGE_TAGS,
         mode_titles=MODE_TITLES,
@@ -41,13 +42,9 @@ def render_page(document: Mapping[str, Any]) -> str:
         phases=[(phase, phase_title(phase)) for phase in PHASES],
         sent={name: _by_kind(rows) for name, rows in document["sent"].items()},
         shown_top=SHOWN_TOP,
-        style=Markup(style),
+        style=style,
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
     )
-
-
-def _drawn(document: Mapping[str, Any]) -> list[tuple[str, dict[str, str]]]:
-    return [(language, draw_figures(document, language)) for language in LANGUAGES]
 
 
 def _environment() -> Environment:
@@ -59,7 +56,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["say"] = _say
-    environment.filters.update(t=_translated, auc=_auc, share=_share, span=_span, count=_count, size=_size, seconds=_seconds)
+    environment.filters.update(
+        t=_translated, auc=_auc, share=_share, span=_span, count=_count, size=_size, seconds=_seconds, bits=_bits
+    )
     return environment
 
 
@@ -100,7 +99,7 @@ def _count(context: Context, value: int | None) -> str | Markup:
 
 
 def _span(interval: Sequence[float] | None, percent: bool = True) -> str:
-    """Return "12.5–16.0 %" or "0.840–0.907"; nothing for no interval."""
+    """Return "12.5–16.0%" or "0.840–0.907"; nothing for no interval."""
     if interval is None:
         return ""
     low, high = interval
@@ -119,6 +118,10 @@ def _size(value: int | None) -> str:
 
 def _seconds(value: float | None) -> str:
     return "–" if value is None else f"{value:,.1f} s"
+
+
+def _bits(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"
 
 
 def _by_kind(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -30,14 +30,14 @@ Document = Mapping[str, Any]
 def draw_figures(document: Document, language: str) -> dict[str, str]:
     """Return the SVG of each figure by name; a figure without any number is absent.
 
-    Names: auc, recall, calibration, contributions, seconds, bytes, disclosure, and subgroup_<partition> for each partition.
+    Names: auc, recall, calibration, contributions, seconds, bytes, subgroup_<partition> and disclosure_<department>.
     """
     charts: dict[str, tuple[Figure | None, Text, str, str]] = {
         "auc": (
             _auc(document, language),
             say("AUC of every option", "各方案的 AUC"),
-            "One point per option, from each department alone to everything pooled.",
-            "每个方案一个点，从单一部门到全部汇集。",
+            "One point per option, from each department alone to everything pooled, with 95 percent intervals of the run.",
+            "每个方案一个点，从单一部门到全部汇集；本次运行附 95% 区间。",
         ),
         "recall": (
             _recall(document, language),
@@ -69,25 +69,29 @@ def draw_figures(document: Document, language: str) -> dict[str, str]:
             "One bar per party, before framing.",
             "每方一条，未计帧头。",
         ),
-        "disclosure": (
-            _disclosure(document, language),
-            say("What a level tells about each column", "等级对各列透露多少"),
-            "One row per column; a darker cell tells more.",
-            "每列一行；颜色越深，透露越多。",
-        ),
     }
     for partition in main_figures(document)["subgroups"]:
         title = partition_title(partition)
         charts[f"subgroup_{partition}"] = (
             _subgroup(document, partition, language),
-            say(f"Found in the first 20 %, by {title['en'].lower()}", f"前 20% 中找到的比例，按{title['zh']}"),
+            say(f"Found in the first 20%, by {title['en'].lower()}", f"前 20% 中找到的比例，按{title['zh']}"),
             "A point and a 95 percent interval per group; the dashed line is all households.",
             "每组一个点及 95% 区间；虚线为全部家庭户。",
         )
+    for department, reading in document["disclosure"].items():
+        if reading is not None:
+            title = document["titles"][department]
+            charts[f"disclosure_{department}"] = (
+                _disclosure(reading, language),
+                say(f"What a level of {title['en']} tells about each column", f"{title['zh']}的等级对各列透露多少"),
+                "One row per column; a darker cell tells more.",
+                "每列一行；颜色越深，透露越多。",
+            )
     in_table = {"en": "The same numbers stand in a table of this page.", "zh": "本页表格列有相同数字。"}[language]
     return {
-        name: render_svg(chart, f"{language}-{name}", title[language], f"{say(en, zh)[language]} {in_table}")
-        for name, (chart, title, en, zh) in charts.items()
+        # Ids are numbered: a name can be a department's, and hold anything.
+        name: render_svg(chart, f"{language}-figure-{number}", title[language], f"{say(en, zh)[language]} {in_table}")
+        for number, (name, (chart, title, en, zh)) in enumerate(charts.items(), start=1)
         if chart is not None
     }
 
@@ -104,8 +108,8 @@ def modes_run(document: Document) -> list[str]:
 
 
 def _auc(document: Document, language: str) -> Figure | None:
-    measured = say("this run, with privacy (95 % interval)", "本次运行，有隐私保护（95% 区间）")[language]
-    reference = say("reference: outside the nodes, no privacy", "参考：在节点之外计算，无隐私保护")[language]
+    measured = say("this run, with privacy", "本次运行，有隐私保护")[language]
+    reference = say("reference, no privacy", "参考值，无隐私保护")[language]
     alone = sorted(document["auc_departments"].items(), key=lambda item: item[1] if item[1] is not None else 0)
     rows = [
         {"label": _alone(document, name)[language], "kind": reference, "value": auc}
@@ -120,9 +124,7 @@ def _auc(document: Document, language: str) -> Figure | None:
         figures = document["modes"][mode]
         if figures is not None and figures["auc"] is not None:
             low, high = figures["auc_interval"] or (None, None)
-            rows.append(
-                {"label": title[language], "kind": measured, "value": figures["auc"], "low": low, "high": high}
-            )
+            rows.append({"label": title[language], "kind": measured, "value": figures["auc"], "low": low, "high": high})
     if document["auc_pooled_reference"] is not None:
         pooled = say("All pooled", "全部汇集")[language]
         rows.append({"label": pooled, "kind": reference, "value": document["auc_pooled_reference"]})
@@ -131,7 +133,7 @@ def _auc(document: Document, language: str) -> Figure | None:
     lowest = min(row["low"] if row.get("low") is not None else row["value"] for row in rows)
     kinds = {measured: Kind(BLUE, "circle"), reference: Kind(GREY, "diamond")}
     present = {name: kind for name, kind in kinds.items() if any(row["kind"] == name for row in rows)}
-    domain = (max(0.0, int(lowest * 20) / 20 - 0.02), 1.0)
+    domain = (min(0.6, int(lowest * 20) / 20) - 0.02, 1.0)
     return interval_chart(rows, present, "AUC", domain, with_numbers=True)
 
 
@@ -186,7 +188,7 @@ def _recall_chart(
     if not shown:
         return None
     highest = max(row["high"] if row["high"] is not None else row["value"] for row in shown)
-    title = say("share of households in need that is found", "找到的困难家庭户比例")[language]
+    title = say("share found of those in need", "找到的困难家庭户比例")[language]
     domain = (0.0, min(1.0, int(highest * 10) / 10 + 0.1))
     return interval_chart(rows, kinds, title, domain, as_percent=True, line_at=overall)
 
@@ -214,7 +216,11 @@ def _contributions(document: Document, language: str) -> Figure | None:
         {"label": row["title"][language], "value": row["mean_absolute"], "number": f"{row['mean_absolute']:.2f}"}
         for row in main_figures(document)["contributions"]
     ]
-    return bar_chart(rows, say("mean absolute contribution, logits", "平均绝对贡献（对数几率）")[language]) if rows else None
+    return (
+        bar_chart(rows, say("mean absolute contribution, logits", "平均绝对贡献（对数几率）")[language])
+        if rows
+        else None
+    )
 
 
 def _seconds(document: Document, language: str) -> Figure | None:
@@ -235,25 +241,26 @@ def _bytes(document: Document, language: str) -> Figure | None:
     return bar_chart(rows, say("megabytes sent", "发送的兆字节")[language], GREY) if rows else None
 
 
-def _disclosure(document: Document, language: str) -> Figure | None:
+def _disclosure(reading: Mapping[str, Any], language: str) -> Figure | None:
+    """Return one department's meter as shaded cells: share within a level, share of everyone, rank correlation."""
     heads = (
-        say("largest|share", "等级内|最大占比")[language],
-        say("same value,|everyone", "同一值|占全体")[language],
-        say("rank|correlation", "秩|相关")[language],
+        say("in one|level", "某一|等级内")[language],
+        say("of|all", "占|全体")[language],
+        say("rank|corr.", "秩|相关")[language],
     )
-    rows = []
-    for department, reading in document["disclosure"].items():
-        cap = (reading or {}).get("cap", {})
-        for column in (reading or {}).get("columns", []):
-            share = column["largest_share"] or {}
-            cells = (
-                (share.get("share"), cap.get("max_share")),
-                (share.get("base_share"), None),
-                (column["rank_correlation"], cap.get("max_rank_correlation")),
+    cap, rows = reading["cap"], []
+    for column in reading["columns"]:
+        share = column["largest_share"] or {}
+        cells = (
+            (share.get("share"), cap["max_share"]),
+            (share.get("base_share"), None),
+            (column["rank_correlation"], cap["max_rank_correlation"]),
+        )
+        for head, (value, limit), percent in zip(heads, cells, (True, True, False), strict=True):
+            number = "" if value is None else f"{value:.0%}" if percent else f"{value:.2f}"
+            # A cap of 1 is none, but a share of 1 still tells a value for certain: both get a border.
+            marked = value is not None and limit is not None and value >= limit
+            rows.append(
+                {"label": column["title"][language], "column": head, "value": value, "number": number, "marked": marked}
             )
-            label = f"{document['titles'][department][language]} · {column['title'][language]}"
-            for head, (value, limit), percent in zip(heads, cells, (True, True, False), strict=True):
-                number = "" if value is None else f"{value:.0%}" if percent else f"{value:.2f}"
-                at_limit = value is not None and limit is not None and value >= limit
-                rows.append({"label": label, "column": head, "value": value, "number": number, "at_limit": at_limit})
     return cell_chart(rows, heads) if rows else None

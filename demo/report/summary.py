@@ -19,7 +19,7 @@ def summary_table(document: Mapping[str, Any]) -> Table:
     table = Table(title=title, title_justify="left", show_lines=False)
     table.add_column("AUC of each option 各方案 AUC", overflow="fold", max_width=56)
     table.add_column("AUC", justify="right")
-    table.add_column("95 % 区间", justify="right")
+    table.add_column("95% 区间", justify="right")
     for name, auc in sorted(document["auc_departments"].items(), key=lambda item: item[1]):
         title_of = document["titles"][name]
         # Square brackets in a name would be read as rich's markup.

@@ -13,15 +13,17 @@ import vl_convert
 
 __all__ = ["FONT_SIZE", "WIDTH", "Figure", "render_svg", "text_width", "warm_up"]
 
-Figure = alt.Chart | alt.LayerChart
+Figure = alt.Chart | alt.LayerChart | alt.FacetChart
 
 # Narrow, with large type: a phone shows the picture at three quarters of this size and it stays readable.
-WIDTH = 460
-FONT_SIZE = 13
+WIDTH = 440
+FONT_SIZE = 14
 _FONTS = "Arial, Liberation Sans, Noto Sans CJK SC, PingFang SC, Microsoft YaHei, WenQuanYi Micro Hei, sans-serif"
 _INK = "#1d2733"
 _SOFT = "#c9d1d9"
-_NOISE = re.compile(r' (?:role="graphics-[a-z]+"|aria-roledescription="[^"]*"|aria-hidden="true"|pointer-events="none")')
+_NOISE = re.compile(
+    r' (?:role="graphics-[a-z]+"|aria-roledescription="[^"]*"|aria-hidden="true"|pointer-events="none")'
+)
 _FIRST_WIDE = 0x2E80
 
 
@@ -30,11 +32,11 @@ def text_width(text: str) -> int:
 
     vl-convert measures with the fonts of this computer, where none may have Chinese characters.
     """
-    return round(sum(FONT_SIZE if ord(char) >= _FIRST_WIDE else 0.55 * FONT_SIZE for char in text))
+    return round(sum(FONT_SIZE if ord(char) >= _FIRST_WIDE else 0.6 * FONT_SIZE for char in text))
 
 
 def render_svg(chart: Figure, name: str, title: str, description: str) -> str:
-    """Return the chart as one `<svg>` element with role, title and description. `name` prefixes its ids."""
+    """Return the chart as one `<svg>` element with role, title and description. `name` prefixes its ids, unescaped."""
     axis = {
         "labelFontSize": FONT_SIZE,
         "titleFontSize": FONT_SIZE,
@@ -76,7 +78,7 @@ def render_svg(chart: Figure, name: str, title: str, description: str) -> str:
 
 def warm_up() -> None:
     """Start the renderer, which takes seconds, for example while a run is still going on."""
-    render_svg(alt.Chart(alt.Data(values=[{"x": 1}])).mark_point().encode(x="x:Q"), "warm-up", "", "")
+    render_svg(alt.Chart({"values": [{"x": 1}]}).mark_point().encode(x="x:Q"), "warm-up", "", "")
 
 
 def _bundled_version() -> str:

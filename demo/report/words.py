@@ -38,6 +38,7 @@ def say(en: str, zh: str) -> Text:
     """Return a bilingual text."""
     return {"en": en, "zh": zh}
 
+
 MODE_TITLES: Mapping[str, Text] = {
     "evidence": say("evidence joined", "证据联合"),
     "sum_only": say("sum only", "仅求和"),

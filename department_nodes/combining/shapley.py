@@ -2,16 +2,20 @@
 
 A player is a department, or the lead's own columns; with six players all 64 coalitions are evaluated, nothing is
 sampled. A player outside the coalition has the values of one published reference household, the column-wise median of the
-training households (`NeedModel.reference`). So a contribution says: how much this department's input moves the calibrated logit of this
-household away from that of the reference household. It explains the model's score, not the household's situation. Pure.
+training households (`NeedModel.reference`). So a contribution says: how much this department's input moves the calibrated
+logit of this household away from that of the reference household. It explains the model's score, not the household's
+situation. Pure.
 """
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from math import factorial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from crypto.errors import DoudiError
 from department_nodes.combining.need_model import NeedModel
@@ -43,16 +47,27 @@ def shapley_values(
     takes_household = in_coalition[:, player_of_column]
     weights = _coalition_weights(in_coalition)
 
-    contributions = np.empty((len(features), players))
-    households_at_once = max(1, _ROWS_AT_ONCE >> players)
-    for start in range(0, len(features), households_at_once):
-        chunk = features[start : start + households_at_once]
-        mixed = np.where(takes_household[:, None, :], chunk[None].astype(np.float64), model.reference)
+    chunk_households = max(1, _ROWS_AT_ONCE >> players)
+    starts = range(0, len(features), chunk_households)
+
+    def explain(start: int) -> Float64Array:
+        chunk = features[start : start + chunk_households].astype(np.float64)
+        mixed = np.where(takes_household[:, None, :], chunk, model.reference)
         logits = model.predict_logit(mixed.reshape(-1, chunk.shape[1])).reshape(1 << players, len(chunk))
-        contributions[start : start + len(chunk)] = (weights @ logits).T
-        if on_progress is not None:
-            on_progress(start + len(chunk), len(features))
+        return (weights @ logits).T
+
+    contributions = np.empty((len(features), players))
+    # Chunks are independent, so each core takes its own; threads inside the trees would wait for each other at every tree.
+    with ThreadPoolExecutor(_cores(), initializer=threadpool_limits, initargs=(1, "openmp")) as pool:
+        for start, values in zip(starts, pool.map(explain, starts), strict=True):
+            contributions[start : start + len(values)] = values
+            if on_progress is not None:
+                on_progress(start + len(values), len(features))
     return contributions
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _coalition_weights(in_coalition: npt.NDArray[np.bool_]) -> Float64Array:

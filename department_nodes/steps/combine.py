@@ -8,8 +8,6 @@ departments: nothing.
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -17,10 +15,7 @@ import numpy as np
 from crypto.cells import open_cells
 from crypto.errors import DoudiError
 from crypto.masking import unmask_sum
-from department_nodes.combining.household_features import household_inputs
-from department_nodes.combining.metrics import evaluate
-from department_nodes.combining.need_model import NeedModel
-from department_nodes.combining.shapley import shapley_values
+from department_nodes.combining.scoring import SUM_PLAYER, Scores, score_households
 from department_nodes.combining.subgroups import age_group, household_type, oldest_member
 from department_nodes.extract import Extract
 from department_nodes.home import NodeHome
@@ -30,20 +25,8 @@ from department_nodes.steps.linkage import linked_extract, own_pseudonyms
 from department_nodes.steps.release import UNION_VALUE
 
 RESULTS_VALUE = "results"
-MINIMUM_CELL = 10
-SUM_PLAYER = "all supporting departments"
 Int64Array = np.ndarray[Any, np.dtype[np.int64]]
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
-
-
-@dataclass(frozen=True)
-class Scores:
-    """One mode's outcome: probability float64 [households], contributions float64 [households, players]."""
-
-    probability: np.ndarray[Any, np.dtype[np.float64]]
-    contributions: np.ndarray[Any, np.dtype[np.float64]]
-    players: tuple[str, ...]
-    metrics: dict[str, Any]
 
 
 def combine(context: StepContext, home: NodeHome) -> StepResult:
@@ -69,7 +52,9 @@ def combine(context: StepContext, home: NodeHome) -> StepResult:
             continue
         by_row = opener(context, departments, slots, own_slots, row_of_own)
         mode = "evidence" if kind == "evidence" else "sum_only"
-        scores[mode] = _score(extract, register, held_out, own_columns, by_row)
+        scores[mode] = score_households(
+            by_row, own_columns, register.household_of_row, register.labels, held_out, subgroups_of(extract, register)
+        )
         metrics[mode] = scores[mode].metrics
     if not scores:
         raise DoudiError("run.no_evidence", "no department's evidence is in the request")
@@ -134,31 +119,7 @@ def _in_row_order(values: Int64Array, row_of_own: Any) -> Int64Array:
     return in_rows
 
 
-def _score(
-    extract: Extract, register: Register, held_out: BoolArray, own_columns: Any, evidence: dict[str, Any]
-) -> Scores:
-    households = len(register.households)
-    started = monotonic()
-    features, groups = household_inputs(evidence, own_columns, register.household_of_row, households)
-    model = NeedModel.train(features, register.labels, ~held_out, groups)
-    probability = model.predict_probability(features)
-    trained = monotonic()
-    contributions = shapley_values(model, features)
-    explained = monotonic()
-    metrics = evaluate(probability, register.labels, held_out, _subgroups(extract, register), MINIMUM_CELL)
-    metrics["contributions"] = {
-        player: round(float(value), 6)
-        for player, value in zip(model.players, np.abs(contributions).mean(axis=0), strict=True)
-    }
-    metrics["seconds"] = {
-        "model": round(trained - started, 3),
-        "explanation": round(explained - trained, 3),
-        "evaluation": round(monotonic() - explained, 3),
-    }
-    return Scores(probability, contributions, model.players, metrics)
-
-
-def _subgroups(extract: Extract, register: Register) -> dict[str, Any]:
+def subgroups_of(extract: Extract, register: Register) -> dict[str, Any]:
     """Return the partitions that recall is reported for, by household; those that the lead's data standard has columns for."""
     households = len(register.households)
     names = set(extract.table.column_names)

@@ -17,15 +17,9 @@ from crypto.cells import generate_cell_key, open_cells, seal_cells
 from crypto.errors import DoudiError
 from crypto.masking import mask_vector
 from crypto.randomised_response import debias, keep_threshold
-from department_nodes.evidence.disclosure import DisclosureCap, merge_to_cap
-from department_nodes.evidence.levels import (
-    LARGEST_SUM_ONLY_CODE,
-    base_rate_level,
-    base_rate_logit,
-    fit_level_edges,
-    sum_only_code,
-    to_levels,
-)
+from department_nodes.evidence.disclosure import DisclosureCap
+from department_nodes.evidence.levels import LARGEST_SUM_ONLY_CODE
+from department_nodes.evidence.outcome import LevelRules, evidence_levels, sum_codes
 from department_nodes.extract import Extract
 from department_nodes.steps.context import StepContext, StepResult
 from department_nodes.steps.linkage import POINT_BYTES, linked_extract, own_pseudonyms
@@ -128,30 +122,28 @@ def _add_evidence(
 ) -> None:
     """Turn evidence into levels below the site's disclosure cap, charge the bits, and seal one cell per slot to the lead."""
     policy, terms = context.config.policy, context.request.grant.evidence
-    edges = fit_level_edges(evidence[train_rows], min(terms.levels, policy.max_levels), policy.minimum_people_per_level)
-    cap = DisclosureCap(policy.disclosure_max_share, policy.disclosure_max_rank_correlation)
+    rules = LevelRules(
+        min(terms.levels, policy.max_levels),
+        policy.minimum_people_per_level,
+        DisclosureCap(policy.disclosure_max_share, policy.disclosure_max_rank_correlation),
+    )
     columns = column_values(extract, context.request.me.columns)
     try:
-        merged = merge_to_cap(to_levels(evidence, edges), edges, columns, cap)
+        outcome = evidence_levels(evidence, train_rows, base_rate, columns, rules)
     except DoudiError as error:
         if error.code != "disclosure.over_cap" or context.request.mode != "both":
             raise
         # The sum still goes out: it tells the lead less than a level, which is what the cap asks for.
         result.facts["evidence_withheld"] = error.code
         return
-    report = merged.after.to_dict() | {
-        "cap": {"max_share": cap.max_share, "max_rank_correlation": cap.max_rank_correlation},
-        "levels_before_merging": merged.before.levels,
-        "columns_before_merging": merged.before.to_dict()["columns"],
-    }
-    result.reports["disclosure"] = report
-    bits = max(1, math.ceil(math.log2(max(2, len(merged.edges) + 1))))
+    result.reports["disclosure"] = outcome.report
+    bits = max(1, math.ceil(math.log2(max(2, outcome.level_count))))
     total_bits = bits + (SUM_BITS_PER_PERSON if context.request.mode == "both" else 0)
     cap_bits = min(terms.bits_per_person_and_year, policy.max_evidence_bits_per_person_and_year)
     # The charge is durable from here: a crash after it repeats only the sealing and the send.
     context.accounts.charge_evidence(total_bits, cap_bits)
-    values = np.full(slots, base_rate_level(base_rate, merged.edges), np.uint8)
-    values[training.slots] = merged.levels
+    values = np.full(slots, outcome.base_level, np.uint8)
+    values[training.slots] = outcome.levels
     key = generate_cell_key()
     cells = seal_cells(key, context.binding("evidence"), np.arange(slots, dtype=np.uint32), values.reshape(-1, 1))
     lead = context.request.grant.lead.department
@@ -175,9 +167,9 @@ def _add_sum(
     cap_bits = min(grant.evidence.bits_per_person_and_year, context.config.policy.max_evidence_bits_per_person_and_year)
     # In mode `both` the attempt was charged with the evidence, unless the evidence was withheld.
     context.accounts.charge_evidence(SUM_BITS_PER_PERSON, cap_bits)
-    base = np.array([base_rate_logit(base_rate)], np.float32)
-    codes = np.full(slots, sum_only_code(base)[0], np.int16)
-    codes[training.slots] = sum_only_code(evidence)
+    own_codes, base_code = sum_codes(evidence, base_rate)
+    codes = np.full(slots, base_code, np.int16)
+    codes[training.slots] = own_codes
     me = context.config.department
     peers = {name: bytes.fromhex(manifest.offer(name).mask_key) for name in supporting if name != me}
     masked = mask_vector(codes, me, context.keys.mask, peers, context.binding("sum"))

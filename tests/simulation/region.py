@@ -136,15 +136,20 @@ class Marks:
 
 
 class EngineRelay:
-    """Carries requests to engines in this process. `alter` may change a request, or return None to lose the department."""
+    """Carries requests to engines in this process.
+
+    `alter` may change a request, or return None to lose the department; `alter_reply` may change a reply, or return None to lose
+    it after the department has acted.
+    """
 
     def __init__(
         self,
         engines: Mapping[str, NodeEngine],
         alter: Callable[[Step, str, bytes], bytes | None] = lambda _step, _name, data: data,
+        alter_reply: Callable[[Step, str, bytes], bytes | None] = lambda _step, _name, data: data,
     ) -> None:
         self._engines = engines
-        self._alter = alter
+        self._alter, self._alter_reply = alter, alter_reply
         self.messages_pushed = 0
         self.seen: list[tuple[str, bytes, bytes]] = []
 
@@ -157,13 +162,14 @@ class EngineRelay:
         answers: dict[str, bytes | Lost] = {}
         for name, data in requests.items():
             self.messages_pushed += 1
-            altered = self._alter(parse_request(data).step, name, data)
-            if altered is None:
-                answers[name] = Lost("node.unreachable")
-            else:
-                reply = self._engines[name].answer(altered)
-                self.seen.append((name, altered, reply))
-                answers[name] = reply
+            step = parse_request(data).step
+            altered = self._alter(step, name, data)
+            reply = None
+            if altered is not None:
+                answer = self._engines[name].answer(altered)
+                self.seen.append((name, altered, answer))
+                reply = self._alter_reply(step, name, answer)
+            answers[name] = Lost("node.unreachable") if reply is None else reply
             if on_reply is not None:
                 on_reply(name, answers[name])
         return answers

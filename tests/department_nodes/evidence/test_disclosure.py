@@ -122,7 +122,10 @@ def test_merged_edges_give_the_merged_levels() -> None:
     edges = np.linspace(-2, 2, 31)
     evidence = generator.normal(size=4000).astype(np.float32)
     levels = to_levels(evidence, edges)
-    columns = {"code": (evidence + generator.normal(0, 0.3, 4000) > 1).astype(np.int8), "number": evidence + generator.normal(size=4000)}
+    columns = {
+        "code": (evidence + generator.normal(0, 0.3, 4000) > 1).astype(np.int8),
+        "number": evidence + generator.normal(size=4000),
+    }
     merged = merge_to_cap(levels, edges, columns, DisclosureCap(0.99, 0.68))
     assert 2 <= merged.after.levels < 32
     np.testing.assert_array_equal(to_levels(evidence, merged.edges), merged.levels)
@@ -135,7 +138,7 @@ def test_merging_never_separates_who_was_together() -> None:
     merged = merge_to_cap(LEVELS, EDGES, {"DIS": disabled_mostly_at_the_top()}, DisclosureCap(0.72, 1.0))
     assert merged.after.levels < 4
     for level in range(4):
-        assert len(np.unique(merged.levels[LEVELS == level])) == 1
+        assert len(np.unique(merged.levels[level == LEVELS])) == 1
     assert (np.diff(merged.levels.astype(int)) >= 0).all()
 
 

@@ -1,0 +1,92 @@
+"""`doudi audit`: offline checks of signed documents. Needs no network and no account; exit codes as everywhere."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from auditors.texts import TEXTS
+from auditors.verification import Keyring, verify_signed_grant, verify_signed_manifest
+from command_line.console import LANGUAGE_OPTION, Console, Language, ending_with_code, show_time
+from crypto.canonical import canonical_json
+from crypto.errors import DoudiError
+from policies.contracts.cards import CentreCard, DepartmentCard
+from policies.contracts.grant import SignedGrant
+from policies.contracts.manifest import SignedManifest
+
+app = typer.Typer(
+    name="audit",
+    help="Auditors 审计: verify grants and manifests offline, with cards that the auditor collected.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+console = Console(TEXTS)
+Cards = Annotated[list[Path], typer.Option("--card", help="a party's card, collected from the party itself; repeat")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
+
+
+@app.callback()
+def _language(context: typer.Context, lang: Annotated[Language, LANGUAGE_OPTION] = Language.ENGLISH) -> None:
+    """Exit codes: 0 ok, 1 internal, 2 usage, 3 refused, 5 bad input file."""
+    context.obj = lang
+
+
+@app.command()
+@ending_with_code
+def grant(file: Annotated[Path, typer.Argument(metavar="GRANT")], card: Cards, as_json: AsJson = False) -> None:
+    """Verify that every party signed this grant with the key on its card."""
+    signed = SignedGrant.parse(_read(file))
+    verify_signed_grant(signed, _keyring(card))
+    facts = {
+        "hash": signed.grant_hash,
+        "project": signed.grant.project_id,
+        "signatures": len(signed.signatures),
+        "epsilon": signed.grant.label.epsilon_milli / 1000,
+        "runs": signed.grant.runs_allowed,
+        "until": show_time(signed.grant.expires_at),
+    }
+    console.fact("grant_ok", facts, as_json=as_json)
+
+
+@app.command()
+@ending_with_code
+def manifest(
+    file: Annotated[Path, typer.Argument(metavar="MANIFEST")],
+    grant_file: Annotated[Path, typer.Option("--grant", help="the signed grant")],
+    card: Cards,
+    as_json: AsJson = False,
+) -> None:
+    """Verify that the scheduler signed this run within the grant, and every department the run's keys."""
+    signed = SignedManifest.parse(_read(file))
+    verify_signed_manifest(signed, SignedGrant.parse(_read(grant_file)), _keyring(card))
+    facts = {
+        "run": signed.manifest.run_id,
+        "number": signed.manifest.run_number,
+        "attempt": signed.manifest.attempt,
+        "mode": signed.manifest.mode,
+        "departments": len(signed.manifest.offers),
+    }
+    console.fact("manifest_ok", facts, as_json=as_json)
+
+
+def _keyring(paths: list[Path]) -> Keyring:
+    centre: CentreCard | None = None
+    departments: dict[str, DepartmentCard] = {}
+    for path in paths:
+        data = _read(path)
+        if b'"department"' in data:
+            card = DepartmentCard.parse(data)
+            departments[card.department] = card
+        else:
+            centre = CentreCard.parse(data)
+    if centre is None:
+        raise DoudiError("audit.no_card", "there is no card of the centre", "Collect it from the centre.")
+    return Keyring(centre, departments)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return canonical_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, DoudiError):
+        raise DoudiError("document.unreadable", f"{path.name} is not a document", "Check the file's name.") from None

@@ -1,0 +1,56 @@
+"""Whether a grant and a run's manifest are what their parties signed, checked offline with the cards an auditor collected itself.
+
+Pure: no network, no clock of its own. The audit ledger will add what was done; this says what was allowed.
+"""
+
+from dataclasses import dataclass
+
+from crypto.errors import DoudiError
+from policies.contracts.cards import CentreCard, DepartmentCard
+from policies.contracts.grant import SignedGrant, verify_grant_signatures
+from policies.contracts.manifest import SignedManifest
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """The cards that the auditor collected from each party, not from the coordinator."""
+
+    centre: CentreCard
+    departments: dict[str, DepartmentCard]
+
+    def card(self, department: str) -> DepartmentCard:
+        """Return a department's card. Raises `audit.no_card`."""
+        if department not in self.departments:
+            raise DoudiError("audit.no_card", f"there is no card of {department}", "Collect it from the department.")
+        return self.departments[department]
+
+
+def verify_signed_grant(signed: SignedGrant, keyring: Keyring) -> None:
+    """Raise unless every party that a grant needs signed it with the key on the card that the auditor holds."""
+    grant = signed.grant
+    verify_grant_signatures(signed)
+    if grant.centre_key != keyring.centre.approval_key:
+        raise DoudiError("audit.wrong_key", "the centre's key is not the one on its card")
+    for participant in grant.participants:
+        card = keyring.card(participant.department)
+        if (participant.identity_key, participant.approval_key) != (card.identity_key, card.approval_key):
+            raise DoudiError("audit.wrong_key", f"the keys of {participant.department} are not those on its card")
+    if keyring.card(grant.scheduler.department).scheduling_key != grant.scheduler.key:
+        raise DoudiError("audit.wrong_key", "the scheduling key is not the one on the scheduler's card")
+
+
+def verify_signed_manifest(signed: SignedManifest, grant: SignedGrant, keyring: Keyring) -> None:
+    """Raise unless a manifest was signed by the grant's scheduler, within the grant, with keys that each department signed."""
+    verify_signed_grant(grant, keyring)
+    manifest = signed.manifest
+    signed.verify(grant.grant.scheduler.key)
+    if manifest.grant_hash != grant.grant_hash:
+        raise DoudiError("manifest.wrong_grant", "the manifest belongs to another grant")
+    within = grant.grant.not_before <= manifest.created_at <= manifest.expires_at <= grant.grant.expires_at
+    if not within or manifest.run_number > grant.grant.runs_allowed or manifest.attempt > grant.grant.attempts_allowed:
+        raise DoudiError("audit.outside_grant", "the run is outside the grant's time or number of runs")
+    for offer in manifest.offers:
+        participant = grant.grant.participant(offer.department)
+        offer.verify(participant.identity_key)
+        if offer.people > participant.declared_people or offer.program_hash != grant.grant.program_hash:
+            raise DoudiError("audit.outside_grant", f"the list or the program of {offer.department} is not as granted")

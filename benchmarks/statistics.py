@@ -1,0 +1,121 @@
+"""How good the joined result is: the nodes' own functions in one process, with fresh label noise for each draw.
+
+Linkage and sealing do not change a figure and are left out here; the run over real processes is measured beside it. Label noise
+comes from the operating system, so figures differ between runs: five draws give mean and range.
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from crypto.randomised_response import debias, draw_words, keep_threshold, randomise
+from demo.cluster import DEPARTMENTS, LEAD, TARGET
+from demo.held_out import held_out_households
+from department_nodes.combining.scoring import SUM_PLAYER, score_households
+from department_nodes.config import SitePolicy
+from department_nodes.connectors.reading import read_extract
+from department_nodes.evidence.disclosure import DisclosureCap
+from department_nodes.evidence.outcome import LevelRules, evidence_levels, sum_codes
+from department_nodes.extract import Extract
+from department_nodes.labels import read_register
+from department_nodes.steps.combine import subgroups_of
+from department_nodes.steps.train import column_values
+from department_nodes.training.evidence_model import TrainingSettings, train_evidence_model
+from policies.standards.loader import load_dataset_standard
+
+
+class PooledRegion:
+    """A region whose extracts one process may read, because the benchmark is outside every party."""
+
+    def __init__(self, extracts: Path, split_seed: str) -> None:
+        self.extracts = {name: _read(extracts, name) for name in DEPARTMENTS}
+        self.register = read_register(self.extracts[LEAD], TARGET)
+        flags = held_out_households(extracts / f"{LEAD}.parquet", split_seed)
+        self.held_out = np.array([flags[name] for name in self.register.households])
+        row_of_id = {number: row for row, number in enumerate(self.extracts[LEAD].resident_ids)}
+        self.lead_row = {
+            name: np.array([row_of_id[number] for number in extract.resident_ids])
+            for name, extract in self.extracts.items()
+        }
+
+    def draw(self, epsilon_milli: int, modes: tuple[str, ...] = ("evidence", "sum_only")) -> dict[str, Any]:
+        """Return AUC per mode and seconds for one fresh draw of the label noise."""
+        household_of_row = self.register.household_of_row
+        threshold = keep_threshold(epsilon_milli)
+        units = [b"household|" + name.encode() for name in self.register.households]
+        words = draw_words(secrets.token_bytes(32), units, TARGET, "benchmark", epsilon_milli)
+        bits = randomise(self.register.labels, words, threshold)[household_of_row]
+        flagged = self.held_out[household_of_row]
+        levels: dict[str, Any] = {}
+        total = np.zeros(len(household_of_row), np.int64)
+        train_s: dict[str, float] = {}
+        for name in DEPARTMENTS:
+            if name == LEAD:
+                continue
+            started = perf_counter()
+            rows = self.lead_row[name]
+            own_levels, base_level, codes, base_code = self._department(
+                name, debias(bits[rows], threshold), flagged[rows]
+            )
+            levels[name] = np.full(len(household_of_row), base_level, np.int64)
+            levels[name][rows] = own_levels
+            in_rows = np.full(len(household_of_row), base_code, np.int64)
+            in_rows[rows] = codes
+            total += in_rows
+            train_s[name] = round(perf_counter() - started, 2)
+        lead = self.extracts[LEAD]
+        own_columns = lead.features(tuple(lead.standard.feature_names))
+        subgroups = subgroups_of(lead, self.register)
+        outcome: dict[str, Any] = {"train_s": train_s}
+        for mode, evidence in (("evidence", levels), ("sum_only", {SUM_PLAYER: total})):
+            if mode in modes:
+                started = perf_counter()
+                scores = score_households(
+                    evidence, own_columns, household_of_row, self.register.labels, self.held_out, subgroups
+                )
+                outcome[mode] = scores.metrics["auc"]
+                outcome[f"{mode}_combine_s"] = round(perf_counter() - started, 2)
+        return outcome
+
+    def _department(self, name: str, target: Any, flagged: Any) -> tuple[Any, int, Any, int]:
+        extract = self.extracts[name]
+        columns = tuple(extract.standard.feature_names)
+        features = extract.features(columns)
+        train_rows = np.flatnonzero(~flagged)
+        model = train_evidence_model(features, target, train_rows, TrainingSettings())
+        evidence = model.predict(features)
+        base_rate = float(target[train_rows].mean())
+        policy = SitePolicy()
+        rules = LevelRules(
+            policy.max_levels,
+            policy.minimum_people_per_level,
+            DisclosureCap(policy.disclosure_max_share, policy.disclosure_max_rank_correlation),
+        )
+        outcome = evidence_levels(evidence, train_rows, base_rate, column_values(extract, columns), rules)
+        codes, base_code = sum_codes(evidence, base_rate)
+        return outcome.levels, outcome.base_level, codes, base_code
+
+
+def summarise(draws: Sequence[Mapping[str, Any]], mode: str) -> dict[str, float]:
+    """Return mean and range of a mode's AUC over the draws."""
+    values = [draw[mode] for draw in draws]
+    return {
+        "mean": round(float(np.mean(values)), 4),
+        "lowest": min(values),
+        "highest": max(values),
+        "draws": len(values),
+    }
+
+
+def _read(folder: Path, name: str) -> Extract:
+    standard = load_dataset_standard(name, 1)
+    table = read_extract(str(folder / f"{name}.parquet"), standard)
+    ids = [
+        number.encode() for number in pq.read_table(folder / f"{name}.parquet", columns=["resident_id"])[0].to_pylist()
+    ]
+    return Extract(table, standard, ids)
