@@ -54,7 +54,6 @@ class NodeConfig(BaseModel):
     ] = ""
     poll_interval_s: Annotated[float, Field(ge=0.1, le=60)] = 1.0
     threads: Annotated[int, Field(ge=1, le=64)] = 1
-    keep_finished_runs_days: Annotated[int, Field(ge=1)] = 90
     policy: SitePolicy = SitePolicy()
 
 

@@ -26,7 +26,7 @@ from crypto.pseudonyms import random_scalar
 from crypto.signing import signing_public_key
 from department_nodes.extract import ExtractCache
 from department_nodes.guard import Request, Site, UnverifiedRequest, parse_request, verify_request
-from department_nodes.home import APPROVAL_KEY, IDENTITY_KEY, STORAGE_KEY, NodeHome
+from department_nodes.home import APPROVAL_KEY, IDENTITY_KEY, SCHEDULING_KEY, STORAGE_KEY, NodeHome
 from department_nodes.program import program_hash
 from department_nodes.steps import linkage
 from department_nodes.steps.accounts import Accounts
@@ -71,10 +71,14 @@ class NodeEngine:
             program_hash=program_hash(),
             identity_key=signing_public_key(self._identity).hex(),
             approval_key=signing_public_key(self.home.key(APPROVAL_KEY)).hex(),
+            scheduling_key=signing_public_key(self.home.key(SCHEDULING_KEY)).hex(),
         )
 
     def answer(self, data: bytes) -> bytes:
-        """Return the signed reply to a request, or a signed refusal. Never raises."""
+        """Return the signed reply to a request, or a signed refusal.
+
+        Raises only when the node's own database fails: then nothing can be recorded, so nothing is answered.
+        """
         department = self.home.config.department
         try:
             unverified = parse_request(data)  # 1

@@ -12,6 +12,7 @@ from department_nodes.home import (
     APPROVAL_KEY,
     FLOWER_KEY,
     IDENTITY_KEY,
+    RELEASE_KEY,
     SCHEDULING_KEY,
     STORAGE_KEY,
     NodeHome,
@@ -33,7 +34,8 @@ def create_node(path: Path, config: NodeConfig) -> NodeHome:
     keys = path / "keys"
     for name in (IDENTITY_KEY, APPROVAL_KEY, SCHEDULING_KEY):
         write_atomically(keys / name, generate_signing_key())
-    write_atomically(keys / STORAGE_KEY, generate_storage_key())
+    for name in (STORAGE_KEY, RELEASE_KEY):
+        write_atomically(keys / name, generate_storage_key())
     private, public = generate_flower_key()
     write_atomically(keys / FLOWER_KEY, private)
     write_atomically(keys / FLOWER_PUBLIC_KEY, public.encode(), 0o644)

@@ -35,6 +35,7 @@ class Site:
     program_hash: str
     identity_key: str
     approval_key: str
+    scheduling_key: str
 
 
 @dataclass(frozen=True)
@@ -191,9 +192,9 @@ def verify_grant_terms(grant: Grant, site: Site, now_s: int) -> Participant:
 def _verify_scheduler(grant: Grant, site: Site) -> None:
     """The scheduling key must be pinned too: it alone can start runs."""
     name = grant.scheduler.department
-    if name == site.config.department:
-        return
-    if site.trust.department(name).scheduling_key != grant.scheduler.key:
+    own = name == site.config.department
+    pinned = site.scheduling_key if own else site.trust.department(name).scheduling_key
+    if pinned != grant.scheduler.key:
         raise DoudiError("grant.untrusted_key", "the scheduling key is not the one that this department pinned")
 
 

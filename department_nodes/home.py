@@ -8,7 +8,8 @@
 | keys/storage.key | AES-256: seals what the database keeps | the node |
 | keys/flower.key | ECDSA P-384: the node's key towards Flower | the node |
 | trust.json | the cards of the parties this department trusts, pinned by its officer | the node |
-| release.key, periods/ | the lead's release key and frozen labels, both sealed with storage.key | the node |
+| keys/release.key | the lead's release key: the randomness behind every label bit, for ever | the node |
+| periods/ | the lead's frozen labels, sealed with storage.key | the node |
 """
 
 import json
@@ -27,6 +28,7 @@ IDENTITY_KEY = "identity.key"
 APPROVAL_KEY = "approval.key"
 SCHEDULING_KEY = "scheduling.key"
 STORAGE_KEY = "storage.key"
+RELEASE_KEY = "release.key"
 FLOWER_KEY = "flower.key"
 
 

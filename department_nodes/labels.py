@@ -12,16 +12,15 @@ import hmac
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from crypto.errors import DoudiError
 from crypto.randomised_response import draw_words, held_out_flags, keep_threshold, randomise
-from crypto.sealing import generate_storage_key, open_at_rest, seal_at_rest
+from crypto.sealing import open_at_rest, seal_at_rest
 from department_nodes.extract import Extract
-from department_nodes.home import STORAGE_KEY, NodeHome, write_atomically
+from department_nodes.home import RELEASE_KEY, STORAGE_KEY, NodeHome, write_atomically
 from policies.contracts.grant import LabelTerms
 from policies.standards.loader import DatasetStandard
 
@@ -73,7 +72,8 @@ class LabelOffice:
         self._folder = home.path / "periods" / project_id
         self._storage_key = home.key(STORAGE_KEY)
         self._seed = home.config.held_out_seed
-        master = _release_master(home.path, self._storage_key)
+        # Made with the node: a key that is missing stops the release (`key.missing`), for a new one would draw again.
+        master = home.key(RELEASE_KEY)
         self._release_key = _derive(master, "release", project_id)
         # The flag is permanent: it depends on the household and the target, not on project or period.
         self._split_key = hashlib.sha256(b"doudi-split-v1|" + self._seed.encode()).digest()
@@ -129,15 +129,6 @@ class LabelOffice:
         words = draw_words(self._release_key, units, terms.target, terms.label_period, terms.epsilon_milli)
         bits = randomise(labels, words, keep_threshold(terms.epsilon_milli))
         return Release(bits, held_out_flags(self._split_key, units, terms.target, terms.held_out_percent), labels)
-
-
-def _release_master(home: Path, storage_key: bytes) -> bytes:
-    """Return the lead's release key, made at first use and sealed beside the database so that no restore draws again."""
-    path = home / "release.key"
-    context = b"release-master"
-    if not path.is_file():
-        write_atomically(path, seal_at_rest(storage_key, context, generate_storage_key()))
-    return open_at_rest(storage_key, context, path.read_bytes())
 
 
 def _derive(master: bytes, use: str, project_id: str) -> bytes:

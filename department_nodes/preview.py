@@ -6,7 +6,7 @@ from crypto.errors import DoudiError
 from crypto.signing import signing_public_key
 from department_nodes.extract import ExtractCache
 from department_nodes.guard import Site, verify_grant_terms
-from department_nodes.home import APPROVAL_KEY, IDENTITY_KEY, NodeHome
+from department_nodes.home import APPROVAL_KEY, IDENTITY_KEY, SCHEDULING_KEY, NodeHome
 from department_nodes.program import program_hash
 from policies.contracts.grant import Grant, Participant, SignedGrant
 
@@ -29,6 +29,7 @@ def preview_grant(home: NodeHome, signed: SignedGrant, now_s: int) -> dict[str, 
         program_hash(),
         signing_public_key(home.key(IDENTITY_KEY)).hex(),
         signing_public_key(home.key(APPROVAL_KEY)).hex(),
+        signing_public_key(home.key(SCHEDULING_KEY)).hex(),
     )
     refusal = None
     try:

@@ -1,8 +1,8 @@
 """What the coordinator keeps of one attempt of a run, so that a killed process goes on where it was.
 
-Requests are stored before they are sent and replies as they come: after a crash the same bytes are asked again, and the nodes
-give their stored replies byte for byte. All of it is ciphertext, pseudonyms and public metadata; who takes this folder learns what the
-coordinator learns (README: which departments share which pseudonyms, and nothing about what they hold).
+Requests are stored before they are sent and replies as they come: after a crash the same bytes are asked again, and the
+nodes give their stored replies byte for byte. All of it is ciphertext, pseudonyms and public metadata; who takes this folder
+learns what the coordinator learns (README: which departments share which pseudonyms, and nothing about what they hold).
 """
 
 import json

@@ -1,16 +1,19 @@
 """The content of report.json: one run's figures, what each party learned, and what the figures rest on.
 
 Everything comes from outside: the coordinator's results, the nodes' own accounts and the demo's reference. What is None there
-stays None here, because a suppressed cell is not a zero. Pure: no clock, no files, no network.
+stays None here, because a suppressed cell is not a zero. No network; the only files it
+reads are the published data standards, for the titles of columns.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from crypto.errors import DoudiError
 from demo.report.learned import COORDINATOR, account_of_learning
 from demo.report.limits import limits_of
+from demo.report.machine import describe_machine, installed_versions
 from demo.report.words import (
     MODES,
     PHASES,
@@ -31,17 +34,18 @@ SCHEMA_VERSION = 1
 class ReportSettings:
     """What a report says about the run that the run's results do not.
 
-    `region`, `state`: name and code; `mode`: as asked, "both", "evidence" or "sum_only"; `split_seed`: what fixed the extracts
-    and the reference, if anything did; `generated_at`: ISO 8601; `machine`, `versions`: see `demo.report.machine`.
+    `region`, `state`: name and code; `mode`: as asked, "both", "evidence" or "sum-only"; `split_seed`: what fixed the held-out
+    households, None for a random key; `epsilon`: as asked (`epsilon_label` is the run's own); `generated_at`: ISO 8601.
     """
 
     region: str
     state: str
     mode: str
-    split_seed: int | None
-    generated_at: str
-    machine: Mapping[str, Any]
-    versions: Mapping[str, str]
+    split_seed: int | str | None
+    epsilon: float | None = None
+    generated_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    machine: Mapping[str, Any] = field(default_factory=describe_machine)
+    versions: Mapping[str, str] = field(default_factory=installed_versions)
     lead: str = "civil_affairs"
 
 
@@ -62,6 +66,8 @@ def build_document(
     metrics, run = results.get("metrics"), results.get("run")
     if not metrics or not run:
         raise DoudiError("report.no_results", "the run has no metrics to report", "Look at `doudi centre status`.")
+    # The command line writes "sum-only", the contracts write "sum_only".
+    asked = settings.mode.replace("-", "_")
     modes = {mode: _mode(metrics.get(mode)) for mode in MODES}
     auc = {mode: None if figures is None else figures["auc"] for mode, figures in modes.items()}
     alone = dict(sorted((reference or {}).get("departments", {}).items()))
@@ -77,7 +83,7 @@ def build_document(
         "region": settings.region,
         "region_title": region_title(settings.region),
         "state": settings.state,
-        "mode": settings.mode,
+        "mode": asked,
         "lead": settings.lead,
         "target": metrics["target"],
         "target_title": column_title(settings.lead, metrics["target"]),
@@ -88,6 +94,7 @@ def build_document(
         "auc_pooled_reference": None if reference is None else reference.get("pooled"),
         "best_department": best,
         "gain_over_best_department": round(auc["evidence"] - alone[best], 6) if gained else None,
+        "epsilon_asked": settings.epsilon,
         "epsilon_label": metrics["epsilon_milli"] / 1000,
         "persons": metrics.get("persons", run["persons"]),
         "households": metrics["households"],
@@ -104,8 +111,11 @@ def build_document(
         "learned": account_of_learning(run, modes, nodes, disclosure, settings.lead),
         "disclosure": disclosure,
         "sent": {name: _sent(nodes[name].get("sent", [])) for name in sorted(nodes)},
-        "titles": {name: party_title(name) for name in sorted({*run["lists"], *nodes, *alone, COORDINATOR})},
-        "limits": limits_of(settings.mode, [mode for mode in MODES if modes[mode]], list(run.get("missing", {}))),
+        "titles": {
+            name: party_title(name)
+            for name in sorted({*run["lists"], *run.get("missing", {}), *nodes, *alone, COORDINATOR})
+        },
+        "limits": limits_of(asked, [mode for mode in MODES if modes[mode]], list(run.get("missing", {}))),
         "machine": dict(settings.machine),
         "versions": dict(settings.versions),
     }

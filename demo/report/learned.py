@@ -38,7 +38,7 @@ def account_of_learning(
     entries = []
     for name in parties:
         received = _received(name, run, modes, nodes, lead)
-        words = _lead_words(run, modes, disclosure) if name == lead else _department_words(name, run, nodes)
+        words = _lead_words(run, modes, disclosure) if name == lead else _department_words(name, run, nodes, received)
         entries.append(_entry(name, party_title(name), received, *words))
     entries.append(_entry(COORDINATOR, party_title(COORDINATOR), _relayed(run, nodes), *_coordinator_words(run)))
     return [*entries, *_imagined_parties()]
@@ -111,16 +111,19 @@ def _rows(nodes: Mapping[str, Mapping[str, Any]], department: str) -> Sequence[M
 
 
 def _department_words(
-    name: str, run: Mapping[str, Any], nodes: Mapping[str, Mapping[str, Any]]
+    name: str,
+    run: Mapping[str, Any],
+    nodes: Mapping[str, Mapping[str, Any]],
+    received: list[dict[str, Any]],
 ) -> tuple[list[Text], list[Text]]:
-    people = run["lists"][name]
-    learned = [
-        say(
+    people, learned = run["lists"][name], [_counts(run)]
+    # A department that was lost before the release was sent no bits.
+    if any(part["kind"] == "sealed label bits" for part in received):
+        bits = say(
             f"One randomised bit and one held-out flag for the household of each of its own {people:,} people.",
             f"其自有 {people:,} 人所在各户：每户一个随机化比特和一个留出标记。",
-        ),
-        _counts(run),
-    ]
+        )
+        learned.insert(0, bits)
     training = nodes.get(name, {}).get("reports", {}).get("training")
     if training:
         learned.append(
@@ -141,7 +144,9 @@ def _lead_words(
     run: Mapping[str, Any], modes: Mapping[str, Any], disclosure: Mapping[str, Any]
 ) -> tuple[list[Text], list[Text]]:
     persons, learned = run["persons"], []
-    readings = [reading for reading in disclosure.values() if reading is not None]
+    # What a department sealed before it was lost did not reach the lead.
+    lost = run.get("missing", {})
+    readings = [reading for name, reading in disclosure.items() if reading is not None and name not in lost]
     if modes.get("evidence") is not None and readings:
         bits = sum(math.ceil(math.log2(max(2, reading["levels"]))) for reading in readings)
         most = max(reading["levels"] for reading in readings)

@@ -15,7 +15,7 @@ _TOLD_TOP = 0.1
 
 def headline(document: Document) -> Text:
     """Return the heading of the page."""
-    region, count = document["region_title"], len(document["lists"])
+    region, count = document["region_title"], len(document["lists"].keys() - document["missing"].keys())
     return say(
         f"Who needs help in {region['en']}: what {_spelled(count)} departments found together",
         f"{region['zh']}谁需要帮助：{count} 个部门共同得出的结果",
@@ -30,7 +30,8 @@ def opening_sentences(document: Document) -> list[Text]:
 
 def _asked(document: Document) -> Text:
     region, target = document["region_title"], document["target_title"]
-    count, households = len(document["lists"]), f"{document['households']:,}"
+    count = len(document["lists"].keys() | document["missing"].keys())
+    households = f"{document['households']:,}"
     return say(
         f"{_spelled(count).capitalize()} departments of {region['en']} were asked one question: which of {households} "
         f"households need help (outcome: “{target['en']}”)? None of them handed over its data.",

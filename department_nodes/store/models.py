@@ -81,7 +81,7 @@ class SealedValueRow(Base):
     run_id: Mapped[str] = mapped_column(String(63), primary_key=True, comment="The run")
     attempt: Mapped[int] = mapped_column(Integer, primary_key=True, comment="The attempt, from 1")
     name: Mapped[str] = mapped_column(
-        String(40), primary_key=True, comment="linkage, pseudonyms, union, opening, model, results"
+        String(40), primary_key=True, comment="linkage, rows, pseudonyms, union, opening, model, results"
     )
     grant_hash: Mapped[str] = mapped_column(ForeignKey("grants.grant_hash"), comment="The run's grant")
     sealed: Mapped[bytes] = mapped_column(LargeBinary, comment="The value, sealed; bound to run, attempt and name")

@@ -35,13 +35,21 @@ class Document(BaseModel):
         if len(data) > MAXIMUM_DOCUMENT_BYTES:
             raise malformed(cls.__name__, "longer than 256 KiB")
         try:
-            return cls.model_validate(parse_canonical(data))
+            document = cls.model_validate(parse_canonical(data))
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
             raise malformed(cls.__name__, f"field {where}: {first['msg']}") from None
         except DoudiError as error:
             raise malformed(cls.__name__, "not canonical JSON") from error
+        cls._require_one_form(document, data)
+        return document
+
+    @classmethod
+    def _require_one_form(cls, document: "Document", data: bytes) -> None:
+        """Raise unless these are the only bytes of the document: no number as text, no default left out."""
+        if document.to_bytes() != data:
+            raise malformed(cls.__name__, "not in the one form that is signed")
 
     def digest(self) -> str:
         """Return SHA-256 of the canonical form, separated by the document's type, as 64 hex characters."""

@@ -105,7 +105,6 @@ def test_a_database_restored_from_before_the_first_release_draws_the_same_bits(
 def restore_older_database(backup: Region, newer: Region) -> None:
     """Give the backup, which has an older database, the files that lie beside the newer database."""
     backup.stop(LEAD)
-    shutil.copy(newer.folder / LEAD / "release.key", backup.folder / LEAD / "release.key")
     shutil.copytree(newer.folder / LEAD / "periods", backup.folder / LEAD / "periods", dirs_exist_ok=True)
 
 

@@ -160,7 +160,10 @@ def upgrade() -> None:
         sa.Column("run_id", sa.String(length=63), nullable=False, comment="The run"),
         sa.Column("attempt", sa.Integer(), nullable=False, comment="The attempt, from 1"),
         sa.Column(
-            "name", sa.String(length=40), nullable=False, comment="linkage, pseudonyms, union, opening, model, results"
+            "name",
+            sa.String(length=40),
+            nullable=False,
+            comment="linkage, rows, pseudonyms, union, opening, model, results",
         ),
         sa.Column("grant_hash", sa.String(length=64), nullable=False, comment="The run's grant"),
         sa.Column(
