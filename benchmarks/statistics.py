@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from crypto.randomised_response import debias, draw_words, keep_threshold, randomise
-from demo.cluster import DEPARTMENTS, LEAD, TARGET
+from demo.cluster import DEMO_SITE_POLICY, DEPARTMENTS, LEAD, TARGET
 from demo.held_out import held_out_households
 from department_nodes.combining.scoring import SUM_PLAYER, score_households
 from department_nodes.config import SitePolicy
@@ -90,7 +90,7 @@ class PooledRegion:
         model = train_evidence_model(features, target, train_rows, TrainingSettings())
         evidence = model.predict(features)
         base_rate = float(target[train_rows].mean())
-        policy = SitePolicy()
+        policy = SitePolicy(**DEMO_SITE_POLICY)
         rules = LevelRules(
             policy.max_levels,
             policy.minimum_people_per_level,

@@ -18,7 +18,6 @@ from sklearn.metrics import roc_auc_score
 
 from crypto.errors import DoudiError
 from department_nodes.combining.need_model import NeedModel
-from department_nodes.training.encoding import encode_columns
 from policies.standards.loader import load_dataset_standard
 
 Float32Array = npt.NDArray[np.float32]
@@ -83,9 +82,9 @@ def _read_register(path: Path, held_out: Mapping[str, bool]) -> Register:
 
 
 def _department_features(name: str, path: Path, register: Register) -> Float32Array:
-    """Return mean, maximum and minimum over the members that the department holds: float32 [households, 3 × width].
+    """Return mean, maximum and minimum over the members that the department holds: float32 [households, 3 × columns].
 
-    A household of which it holds nobody is nan.
+    A missing value counts for none of them; where no member has a value, or the department holds nobody, all three are nan.
     """
     standard = load_dataset_standard(name)
     table: pa.Table = pq.read_table(path)
@@ -95,20 +94,19 @@ def _department_features(name: str, path: Path, register: Register) -> Float32Ar
         raise DoudiError(
             "reference.unknown_person", f"{len(rows) - len(known)} people of {name} are not in the register"
         )
-    encoded = encode_columns(table, standard, standard.feature_names)
+    # Trees need no encoding: on Kentucky raw codes and numbers score as high as encoded ones, in a tenth of the time.
+    values = np.stack([table[column].to_numpy().astype(np.float32) for column in standard.feature_names], axis=1)
     household = register.household[np.asarray(known, np.int64)]
     order = np.argsort(household, kind="stable")
     starts = np.flatnonzero(np.diff(household[order], prepend=-1))
-    members = np.diff(starts, append=len(order))[:, None].astype(np.float32)
-    ordered = encoded[order]
-    features = np.full((len(register.labels), 3 * encoded.shape[1]), np.nan, np.float32)
+    ordered = values[order]
+    with np.errstate(invalid="ignore"):
+        mean = np.add.reduceat(np.nan_to_num(ordered), starts) / np.add.reduceat(
+            ~np.isnan(ordered), starts, dtype=np.float32
+        )
+    features = np.full((len(register.labels), 3 * values.shape[1]), np.nan, np.float32)
     features[household[order][starts]] = np.concatenate(
-        [
-            np.add.reduceat(ordered, starts, axis=0) / members,
-            np.maximum.reduceat(ordered, starts, axis=0),
-            np.minimum.reduceat(ordered, starts, axis=0),
-        ],
-        axis=1,
+        [mean, np.fmax.reduceat(ordered, starts), np.fmin.reduceat(ordered, starts)], axis=1
     )
     return features
 

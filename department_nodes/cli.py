@@ -111,8 +111,8 @@ def card(
     home: HomeOption, out: Annotated[Path, typer.Option(help="where to write the card")], as_json: AsJson = False
 ) -> None:
     """Write this department's public card: its keys and what it holds. Read its fingerprint out to the others."""
-    from department_nodes.enrolment import flower_public_key
     from department_nodes.officers import make_card
+    from department_nodes.trust import flower_public_key
 
     node = _home(home)
     made = make_card(node, flower_public_key(node))
@@ -129,7 +129,7 @@ def trust(
     replace: Annotated[bool, typer.Option(help="accept other keys than the pinned ones")] = False,
 ) -> None:
     """Pin cards. Compare each fingerprint with that party by telephone before."""
-    from department_nodes.enrolment import pin
+    from department_nodes.trust import pin
     from policies.contracts.cards import CentreCard, DepartmentCard
 
     node = _home(home)
@@ -161,8 +161,8 @@ def draft(
     bits_per_year: Annotated[int, typer.Option(min=1, help="evidence bits per person and year")] = 60,
 ) -> None:
     """Draft a grant that this department leads. Nobody is bound before every party has signed it."""
-    from department_nodes.enrolment import flower_public_key
     from department_nodes.officers import GrantTerms, draft_grant, make_card
+    from department_nodes.trust import flower_public_key
     from policies.contracts.grant import SignedGrant
 
     node = _home(home)

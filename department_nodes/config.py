@@ -30,7 +30,7 @@ class SitePolicy(BaseModel):
     max_evidence_bits_per_person_and_year: Annotated[int, Field(ge=1)] = 120
     minimum_people_per_level: Annotated[int, Field(ge=10)] = 50
     disclosure_max_share: Annotated[float, Field(gt=0, le=1)] = 0.95
-    disclosure_max_rank_correlation: Annotated[float, Field(gt=0, le=1)] = 0.95
+    disclosure_max_rank_correlation: Annotated[float, Field(gt=0, le=1)] = 0.85
     excluded_columns: tuple[str, ...] = ()
 
 

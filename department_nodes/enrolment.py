@@ -11,6 +11,7 @@ from department_nodes.federation.node_keys import generate_flower_key
 from department_nodes.home import (
     APPROVAL_KEY,
     FLOWER_KEY,
+    FLOWER_PUBLIC_KEY,
     IDENTITY_KEY,
     RELEASE_KEY,
     SCHEDULING_KEY,
@@ -20,9 +21,6 @@ from department_nodes.home import (
     write_atomically,
 )
 from department_nodes.store.session import migrate, open_engine
-from policies.contracts.cards import CentreCard, DepartmentCard
-
-FLOWER_PUBLIC_KEY = "flower.pub"
 
 
 def create_node(path: Path, config: NodeConfig) -> NodeHome:
@@ -47,32 +45,3 @@ def create_node(path: Path, config: NodeConfig) -> NodeHome:
     # The configuration is written last: a folder without it is no node, and `init` may be called again.
     write_config(path, config)
     return home
-
-
-def flower_public_key(home: NodeHome) -> str:
-    """Return the node's public key towards Flower, in OpenSSH form."""
-    return (home.path / "keys" / FLOWER_PUBLIC_KEY).read_text(encoding="ascii").strip()
-
-
-def pin(home: NodeHome, card: DepartmentCard | CentreCard, replace: bool = False) -> None:
-    """Add a card to the trusted parties. Raises `trust.changed_key` when another card is pinned and `replace` is not set."""
-    trust = home.trust
-    if isinstance(card, CentreCard):
-        if trust.centre not in (None, card) and not replace:
-            raise _changed("the centre")
-        home.write_trust(Trust(centre=card, departments=trust.departments))
-        return
-    pinned = {item.department: item for item in trust.departments}
-    known = pinned.get(card.department)
-    if known is not None and known.fingerprint() != card.fingerprint() and not replace:
-        raise _changed(card.department)
-    pinned[card.department] = card
-    home.write_trust(Trust(centre=trust.centre, departments=tuple(pinned[name] for name in sorted(pinned))))
-
-
-def _changed(party: str) -> DoudiError:
-    return DoudiError(
-        "trust.changed_key",
-        f"another card of {party} is pinned",
-        "Compare the fingerprint with that party by telephone; then use --replace.",
-    )

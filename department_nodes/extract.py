@@ -1,26 +1,28 @@
-"""The department's extract in memory: read, checked against its data standard, and kept while the file stays the same."""
+"""The department's extract in memory: read, checked against its data standard, and kept while the file stays the same.
+
+pyarrow is imported when an extract is read: most commands read none.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from crypto.errors import DoudiError
-from department_nodes.connectors.checking import ExtractReport, check_extract, require_clean
-from department_nodes.connectors.reading import read_extract
 from department_nodes.home import NodeHome
-from department_nodes.training.encoding import encode_columns
 from policies.standards.loader import DatasetStandard, load_dataset_standard
 from policies.standards.resident_id import normalise_resident_ids
+
+if TYPE_CHECKING:
+    from department_nodes.connectors.checking import ExtractReport
 
 
 @dataclass(frozen=True)
 class Extract:
     """A clean extract. `resident_ids` are normalised, in row order."""
 
-    table: pa.Table
+    table: Any  # pyarrow.Table
     standard: DatasetStandard
     resident_ids: list[bytes]
 
@@ -31,6 +33,8 @@ class Extract:
 
     def features(self, columns: tuple[str, ...]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Return the encoded columns, float32 [people, width]."""
+        from department_nodes.training.encoding import encode_columns
+
         return encode_columns(self.table, self.standard, columns)
 
 
@@ -58,14 +62,20 @@ class ExtractCache:
         return status.st_mtime_ns, status.st_size
 
 
-def check(home: NodeHome, limit: int = 100) -> ExtractReport:
+def check(home: NodeHome, limit: int = 100) -> "ExtractReport":
     """Return the faults of the node's extract."""
+    from department_nodes.connectors.checking import check_extract
+    from department_nodes.connectors.reading import read_extract
+
     standard = load_dataset_standard(home.config.dataset, home.config.standard_version)
     return check_extract(read_extract(home.extract_uri, standard), standard, limit)
 
 
 def read_clean(home: NodeHome) -> Extract:
     """Return the node's extract, read and checked now. Raises `extract.faults` and what reading raises."""
+    from department_nodes.connectors.checking import check_extract, require_clean
+    from department_nodes.connectors.reading import read_extract
+
     standard = load_dataset_standard(home.config.dataset, home.config.standard_version)
     table = read_extract(home.extract_uri, standard)
     require_clean(check_extract(table, standard))

@@ -30,6 +30,7 @@ SCHEDULING_KEY = "scheduling.key"
 STORAGE_KEY = "storage.key"
 RELEASE_KEY = "release.key"
 FLOWER_KEY = "flower.key"
+FLOWER_PUBLIC_KEY = "flower.pub"
 
 
 class Trust(Document):

@@ -4,11 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, inspect, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -16,6 +12,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from crypto.errors import DoudiError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+HEAD_REVISION = "0001"  # the newest file in migrations/versions; a test compares them
 
 
 def open_engine(url: str) -> Engine:
@@ -41,17 +38,32 @@ def open_engine(url: str) -> Engine:
 
 def migrate(engine: Engine) -> None:
     """Bring the schema up to this program's revision. Raises `db.unknown_schema` for one it does not know."""
-    script = ScriptDirectory(str(MIGRATIONS))
+    current = _current_revision(engine)
+    if current == HEAD_REVISION:
+        return
+    # Imported here: every command opens the database, and hardly any has to migrate it.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    known = {revision.revision for revision in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
+    if current is not None and current not in known:
+        raise DoudiError(
+            "db.unknown_schema", "the node's database was written by another version", "Install the newer program."
+        )
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
-        if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
-            raise DoudiError(
-                "db.unknown_schema", "the node's database was written by another version", "Install the newer program."
-            )
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _current_revision(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return revision
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 The members stand side by side in one weight matrix, so that a batch costs one matrix product per direction, not one per
 member. Parameters are one flat vector with views into it: the optimiser then touches one tensor. Against autograd, modules
-and torch.optim this halves the training time at 220 columns (measured; autograd's bookkeeping outweighs such small products).
+and torch.optim this trains 222,000 rows of 220 columns in a third of the time (measured side by side: 1.4 s against 4.8 s).
 Pure: torch only.
 """
 

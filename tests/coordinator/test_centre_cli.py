@@ -14,10 +14,10 @@ from coordinator_world import DEPARTMENTS, LEAD, PROJECT, Keys, World
 from cryptography import x509
 from typer.testing import CliRunner
 
+from command_line.console import ExitCode, exit_code
 from coordinator.app import create_app
 from coordinator.cli import app, superlink_arguments
 from coordinator.config import load_config
-from command_line.console import ExitCode, exit_code
 from coordinator.db.session import open_engine, require_known_schema
 from coordinator.texts import TEXTS
 from policies.contracts.cards import CentreCard

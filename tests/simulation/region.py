@@ -25,13 +25,14 @@ from crypto.envelope import open_envelope, unverified_header
 from crypto.signing import generate_signing_key, signing_public_key
 from department_nodes.config import NodeConfig, SitePolicy, write_config
 from department_nodes.engine import NodeEngine
-from department_nodes.enrolment import create_node, flower_public_key, pin
+from department_nodes.enrolment import create_node
 from department_nodes.guard import parse_request
 from department_nodes.home import NodeHome
 from department_nodes.offers import make_offer
 from department_nodes.officers import GrantTerms, draft_grant, make_card, make_manifest, sign_as_owner
 from department_nodes.store.models import RunKeyRow
 from department_nodes.store.session import transaction
+from department_nodes.trust import flower_public_key, pin
 from policies.contracts.cards import CentreCard
 from policies.contracts.framing import Frame, pack_frame, parse_frame
 from policies.contracts.grant import Grant, SignedGrant, sign_grant
