@@ -22,8 +22,8 @@ LEAD = "civil_affairs"
 DEPARTMENTS = ("civil_affairs", "human_resources", "health_disability", "housing", "public_security", "tax")
 PROJECT = "household-support"
 PURPOSE = "social_assistance"
-# The officers of the demo have read the meter and accept that a level may tell a column (health's tells "any disability"): with the
-# default cap of 0.95 three departments could give sums only. The cap on rank correlation stays at its default.
+# The officers of the demo have read the meter and accept that a level may tell a column (health's tells "any disability"):
+# with the default cap of 0.95 three departments could give sums only. The cap on rank correlation stays at its default.
 DEMO_SITE_POLICY = {"disclosure_max_share": 1.0}
 MARKER = ".doudi-demo"
 TARGET = "public_coverage"

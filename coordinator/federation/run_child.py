@@ -1,7 +1,8 @@
 """The process of one run: it takes the run's task from the SuperLink, follows the schedule, and stores the outcome.
 
 One process per run, because Flower keeps a task's identity per process (flwr 1.41). It ends with its parent; the supervisor
-starts it again, and it goes on from the run folder. Exit codes: 0 the run has ended (well or not), 3 try again (the SuperLink was away).
+starts it again, and it goes on from the run folder. Exit codes: 0 the run has ended (well or not), 3 try again (the SuperLink
+was away).
 """
 
 import argparse
