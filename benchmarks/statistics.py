@@ -12,18 +12,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from sklearn.metrics import roc_auc_score
 
 from crypto.randomised_response import debias, draw_words, keep_threshold, randomise
 from demo.cluster import DEMO_SITE_POLICY, DEPARTMENTS, LEAD, TARGET
 from demo.held_out import held_out_households
-from department_nodes.combining.scoring import SUM_PLAYER, score_households
+from department_nodes.combining.scoring import SUM_PLAYER, train_on_evidence
 from department_nodes.config import SitePolicy
 from department_nodes.connectors.reading import read_extract
 from department_nodes.evidence.disclosure import DisclosureCap
 from department_nodes.evidence.outcome import LevelRules, evidence_levels, sum_codes
 from department_nodes.extract import Extract
 from department_nodes.labels import read_register
-from department_nodes.steps.combine import subgroups_of
 from department_nodes.steps.train import column_values
 from department_nodes.training.evidence_model import TrainingSettings, train_evidence_model
 from policies.standards.loader import load_dataset_standard
@@ -70,15 +70,15 @@ class PooledRegion:
             train_s[name] = round(perf_counter() - started, 2)
         lead = self.extracts[LEAD]
         own_columns = lead.features(tuple(lead.standard.feature_names))
-        subgroups = subgroups_of(lead, self.register)
         outcome: dict[str, Any] = {"train_s": train_s}
         for mode, evidence in (("evidence", levels), ("sum_only", {SUM_PLAYER: total})):
             if mode in modes:
                 started = perf_counter()
-                scores = score_households(
-                    evidence, own_columns, household_of_row, self.register.labels, self.held_out, subgroups
+                model, features = train_on_evidence(
+                    evidence, own_columns, household_of_row, self.register.labels, self.held_out
                 )
-                outcome[mode] = scores.metrics["auc"]
+                probability = model.predict_probability(features[self.held_out])
+                outcome[mode] = round(float(roc_auc_score(self.register.labels[self.held_out], probability)), 6)
                 outcome[f"{mode}_combine_s"] = round(perf_counter() - started, 2)
         return outcome
 

@@ -153,6 +153,15 @@ def register(
         show_fact(console.text("registered", **facts), facts, as_json=as_json)
 
 
+@app.command()
+@ending_with_code
+def card(officer_home: OfficerHome, as_json: AsJson = False) -> None:
+    """Show the centre's fingerprint, for reading out to the departments that pin its card."""
+    found = _officer(officer_home).centre_card
+    facts = {"fingerprint": found.fingerprint(), "url": found.url}
+    show_fact(console.text("centre_card", **facts), facts, as_json=as_json)
+
+
 @app.command("create-project")
 @ending_with_code
 def create_project(

@@ -10,6 +10,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "registered: {department}, {people} people, fingerprint {fingerprint}",
         "已登记:{department},{people} 人,指纹 {fingerprint}",
     ),
+    "centre_card": (
+        "card of the centre at {url}, fingerprint {fingerprint}",
+        "数据管理中心名片,地址 {url},指纹 {fingerprint}",
+    ),
     "project_created": ("project ready: {project}, lead {lead}", "项目已建立:{project},牵头部门 {lead}"),
     "confirm": ("Sign this grant as the centre?", "以数据管理中心名义签署此授权?"),
     "signed": (
@@ -47,7 +51,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "grant.label": (
         "target {target}, period {period}, ε = {epsilon} per household, {held_out} % held out",
-        "目标 {target},时期 {period},每户 ε = {epsilon},留出 {held_out} %",
+        "目标 {target},周期 {period},每户 ε = {epsilon},留出 {held_out} %",
     ),
     "grant.evidence": (
         "evidence in {levels} levels for at most {slots} slots; {bits} bits per person and year",
@@ -55,7 +59,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "grant.linkage": ("at least {holders} key holders", "至少 {holders} 个密钥持有方"),
     "grant.lead": ("lead", "牵头"),
-    "grant.supporting": ("supporting", "协助"),
+    "grant.supporting": ("supporting", "支持"),
     "grant.participant": (
         "{role} {department}: data set {dataset}, {columns} columns, at most {people} people, may {operations}",
         "{role} {department}:数据集 {dataset},{columns} 列,最多 {people} 人,允许 {operations}",

@@ -89,8 +89,8 @@ def run_demo(chosen: argparse.Namespace, terminal: Console) -> int:
                 "demo.run_failed", f"the run ended as {run['state']}: {run['reason_code']}", "See demo-run/logs."
             )
         results, nodes = cluster.results(run_id), cluster.shown_by_nodes(run_id)
-        say("the run has ended; all processes are stopped")
         top = json.loads(cluster.node(LEAD, "results", run_id, "--top", "5", "--json"))
+    say("the run has ended; all processes are stopped")
     reference = None
     if not chosen.no_reference:
         say("reference figures without privacy, computed outside the nodes")

@@ -1,11 +1,10 @@
-"""What an officer asks a node afterwards: what was sent, what the meter read, how much budget is used; and leaving a project."""
+"""What an officer asks a node afterwards: what was sent, what the meter read, how much of each budget is used."""
 
 import json
-import shutil
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
 from crypto.errors import DoudiError
 from department_nodes.engine import NodeEngine
@@ -16,15 +15,14 @@ from department_nodes.store.models import (
     EvidenceChargeRow,
     GrantRow,
     LabelChargeRow,
-    LinkageScalarRow,
     ProjectRow,
     ReportRow,
-    RunKeyRow,
     SealedValueRow,
     SentRow,
     StepRow,
 )
 from department_nodes.store.session import transaction
+from department_nodes.store.vault import RESULTS_VALUE
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ def refusals(engine: NodeEngine, limit: int = 20) -> list[dict[str, Any]]:
 def sent(engine: NodeEngine, run_id: str) -> list[dict[str, Any]]:
     """Return everything that left this node in a run. Raises `run.unknown`."""
     with transaction(engine.db) as session:
-        if session.scalar(select(func.count()).select_from(RunKeyRow).where(RunKeyRow.run_id == run_id)) == 0:
+        if session.scalar(select(func.count()).select_from(EventRow).where(EventRow.run_id == run_id)) == 0:
             raise DoudiError("run.unknown", "this node has no such run", "See `doudi node status`.")
         rows = session.scalars(select(SentRow).where(SentRow.run_id == run_id).order_by(SentRow.number)).all()
         return [
@@ -123,7 +121,7 @@ def result_arrays(engine: NodeEngine, run_id: str) -> bytes:
     with transaction(engine.db) as session:
         row = session.scalars(
             select(SealedValueRow)
-            .where(SealedValueRow.run_id == run_id, SealedValueRow.name == "results")
+            .where(SealedValueRow.run_id == run_id, SealedValueRow.name == RESULTS_VALUE)
             .order_by(SealedValueRow.attempt.desc())
         ).first()
         if row is None:
@@ -140,24 +138,3 @@ def result_arrays(engine: NodeEngine, run_id: str) -> bytes:
         )
         record(session, event)
         return data
-
-
-def leave_project(engine: NodeEngine, project_id: str) -> None:
-    """Destroy a project's keys, models, results and stored replies. Raises `project.unknown` or `project.left`.
-
-    The project's storage key goes with them, so that what a backup of the database holds can no longer be opened. Charges,
-    the account of what was sent and the journal stay: what left cannot be called back.
-    """
-    now_s = int(engine.clock())
-    with transaction(engine.db) as session:
-        row = session.get(ProjectRow, project_id)
-        if row is None:
-            raise DoudiError("project.unknown", "this node takes no part in the project", "See `doudi node status`.")
-        if row.left_at is not None:
-            raise DoudiError("project.left", "this department has left the project already")
-        grants = select(GrantRow.grant_hash).where(GrantRow.project_id == project_id)
-        for table in (SealedValueRow, StepRow, RunKeyRow, LinkageScalarRow):
-            session.execute(delete(table).where(table.grant_hash.in_(grants)))
-        row.sealed_key, row.left_at = None, now_s
-        record(session, Event(EventType.PROJECT_LEFT, now_s, project_id=project_id))
-    shutil.rmtree(engine.home.path / "periods" / project_id, ignore_errors=True)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ from department_nodes.client import CoordinatorClient
 from department_nodes.engine import NodeEngine
 from department_nodes.home import FLOWER_KEY, IDENTITY_KEY, NodeHome, write_atomically
 from department_nodes.offers import make_offer
+from department_nodes.retention import end_expired_grants
 from department_nodes.store.journal import Event, EventType, record
 from department_nodes.store.session import transaction
 from policies.contracts.grant import SignedGrant
+from policies.standards.loader import load_dataset_standard
 
 log = logging.getLogger("doudi.node")
 SUPERNODE_RESTART_PAUSE_S = 2.0
+ENDING_INTERVAL_S = 600.0
 
 
 class KeyOfferer:
@@ -101,10 +105,14 @@ def run_node(home: NodeHome) -> None:
     worker.start()
     client = CoordinatorClient(config.coordinator_url, home.ca_file, config.department, home.key(IDENTITY_KEY))
     offerer = KeyOfferer(engine, client)
-    _warm(engine, config.department)
+    _warm(engine)
     log.info("node %s is running", config.department)
+    next_ending = 0.0
     while not stop.wait(config.poll_interval_s):
         try:
+            if time.monotonic() >= next_ending:
+                next_ending = time.monotonic() + ENDING_INTERVAL_S
+                end_expired_grants(engine)
             offerer.look()
         except DoudiError as error:
             # The coordinator may be away for a while; the node keeps asking.
@@ -114,12 +122,20 @@ def run_node(home: NodeHome) -> None:
     worker.join(timeout=10)
 
 
-def _warm(engine: NodeEngine, department: str) -> None:
-    """Read the extract and import what the first step needs; a fault here is reported again, with its code, at the offer."""
+def _warm(engine: NodeEngine) -> None:
+    """Read the extract and import what the steps need, so that no step waits for it.
+
+    A fault of the extract is told here, and again with its code when keys are asked for.
+    """
+    config = engine.home.config
     try:
         engine.extract.load()
     except DoudiError as error:
-        log.warning("extract of %s: %s", department, error.code)
+        log.warning("extract of %s: %s", config.department, error.code)
+    # The department that holds an outcome leads, and combines; the others train. torch and scikit-learn take seconds to import.
+    standard = load_dataset_standard(config.dataset, config.standard_version)
+    leads = any(column.role == "outcome" for column in standard.columns)
+    import_module(f"department_nodes.steps.{'combine' if leads else 'train'}")
 
 
 def _serve(engine: NodeEngine, port: int, secret: Path, stop: threading.Event) -> None:

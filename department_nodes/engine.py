@@ -23,11 +23,10 @@ from sqlalchemy.orm import Session
 from crypto.canonical import parse_canonical
 from crypto.errors import DoudiError
 from crypto.pseudonyms import random_scalar
-from crypto.signing import signing_public_key
 from department_nodes.extract import ExtractCache
 from department_nodes.guard import Request, Site, UnverifiedRequest, parse_request, verify_request
-from department_nodes.home import APPROVAL_KEY, IDENTITY_KEY, SCHEDULING_KEY, STORAGE_KEY, NodeHome
-from department_nodes.program import program_hash
+from department_nodes.home import IDENTITY_KEY, STORAGE_KEY, NodeHome
+from department_nodes.site import site_of
 from department_nodes.steps import linkage
 from department_nodes.steps.accounts import Accounts
 from department_nodes.steps.context import RunKeys, StepContext, StepResult
@@ -64,15 +63,8 @@ class NodeEngine:
         self._lock = threading.Lock()
 
     def site(self) -> Site:
-        """Return what the guard compares grants with; trust is read afresh."""
-        return Site(
-            config=self.home.config,
-            trust=self.home.trust,
-            program_hash=program_hash(),
-            identity_key=signing_public_key(self._identity).hex(),
-            approval_key=signing_public_key(self.home.key(APPROVAL_KEY)).hex(),
-            scheduling_key=signing_public_key(self.home.key(SCHEDULING_KEY)).hex(),
-        )
+        """Return what the guard compares grants with."""
+        return site_of(self.home)
 
     def answer(self, data: bytes) -> bytes:
         """Return the signed reply to a request, or a signed refusal.

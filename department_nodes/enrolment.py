@@ -5,7 +5,7 @@ from pathlib import Path
 
 from crypto.errors import DoudiError
 from crypto.sealing import generate_storage_key
-from crypto.signing import generate_signing_key
+from crypto.signing import generate_signing_key, signing_public_key
 from department_nodes.config import CONFIG_FILE, NodeConfig, write_config
 from department_nodes.federation.node_keys import generate_flower_key
 from department_nodes.home import (
@@ -17,6 +17,7 @@ from department_nodes.home import (
     SCHEDULING_KEY,
     STORAGE_KEY,
     NodeHome,
+    PublicKeys,
     Trust,
     write_atomically,
 )
@@ -30,8 +31,12 @@ def create_node(path: Path, config: NodeConfig) -> NodeHome:
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.chmod(path, 0o700)
     keys = path / "keys"
+    public_keys = {}
     for name in (IDENTITY_KEY, APPROVAL_KEY, SCHEDULING_KEY):
-        write_atomically(keys / name, generate_signing_key())
+        signing_key = generate_signing_key()
+        write_atomically(keys / name, signing_key)
+        public_keys[name.replace(".key", "_key")] = signing_public_key(signing_key).hex()
+    write_atomically(path / "public.json", PublicKeys(**public_keys).to_bytes(), 0o644)
     for name in (STORAGE_KEY, RELEASE_KEY):
         write_atomically(keys / name, generate_storage_key())
     private, public = generate_flower_key()

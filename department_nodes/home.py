@@ -3,8 +3,9 @@
 | file | what | who may read it |
 | --- | --- | --- |
 | keys/identity.key | Ed25519: signs messages to other nodes and requests to the coordinator | the node |
-| keys/approval.key | Ed25519: the owner's signature under grants | the department's officer |
-| keys/scheduling.key | Ed25519: signs run manifests | the department's officer |
+| keys/approval.key | Ed25519: the owner's signature under grants; may lie on the officer's own device | the officer |
+| keys/scheduling.key | Ed25519: signs run manifests; may lie on the officer's own device | the officer |
+| public.json | the public halves of the three signing keys | everybody |
 | keys/storage.key | AES-256: seals what the database keeps | the node |
 | keys/flower.key | ECDSA P-384: the node's key towards Flower | the node |
 | trust.json | the cards of the parties this department trusts, pinned by its officer | the node |
@@ -21,7 +22,7 @@ from pathlib import Path
 from crypto.canonical import canonical_json
 from crypto.errors import DoudiError
 from department_nodes.config import NodeConfig, load_config
-from policies.contracts.base import Document
+from policies.contracts.base import Document, KeyHex
 from policies.contracts.cards import CentreCard, DepartmentCard
 
 IDENTITY_KEY = "identity.key"
@@ -30,6 +31,7 @@ SCHEDULING_KEY = "scheduling.key"
 STORAGE_KEY = "storage.key"
 RELEASE_KEY = "release.key"
 FLOWER_KEY = "flower.key"
+OFFICER_KEYS_VARIABLE = "DOUDI_OFFICER_KEYS"
 FLOWER_PUBLIC_KEY = "flower.pub"
 
 
@@ -49,6 +51,14 @@ class Trust(Document):
             f"{name} is not in this node's list of trusted parties",
             "Run `doudi node trust CARD`.",
         )
+
+
+class PublicKeys(Document):
+    """The public halves of a node's signing keys."""
+
+    identity_key: KeyHex
+    approval_key: KeyHex
+    scheduling_key: KeyHex
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,22 @@ class NodeHome:
         """The trusted parties, read afresh each time so that a withdrawn trust counts at once."""
         path = self.path / "trust.json"
         return Trust.parse(path.read_bytes()) if path.is_file() else Trust()
+
+    @property
+    def public_keys(self) -> "PublicKeys":
+        """The public halves of this node's keys: what the node itself needs of its officers' keys."""
+        path = self.path / "public.json"
+        if not path.is_file():
+            raise DoudiError("key.missing", "public.json is not in the node's folder", "Run `doudi node init` first.")
+        return PublicKeys.parse(path.read_bytes())
+
+    def officer_key(self, name: str) -> bytes:
+        """Return an officer's private key: from the folder that DOUDI_OFFICER_KEYS names, else from the node's keys.
+
+        Approval and scheduling keys may live on the officer's own device; the running node needs neither.
+        """
+        elsewhere = os.environ.get(OFFICER_KEYS_VARIABLE)
+        return read_secret((Path(elsewhere) if elsewhere else self.path / "keys") / name)
 
     def write_trust(self, trust: Trust) -> None:
         """Replace the list of trusted parties in one step."""

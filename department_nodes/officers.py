@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from crypto.errors import DoudiError
-from crypto.signing import signing_public_key
 from department_nodes.engine import NodeEngine
 from department_nodes.extract import ExtractCache
 from department_nodes.guard import verify_offer_terms
-from department_nodes.home import APPROVAL_KEY, IDENTITY_KEY, SCHEDULING_KEY, NodeHome
+from department_nodes.home import APPROVAL_KEY, SCHEDULING_KEY, NodeHome
 from department_nodes.program import program_hash
 from department_nodes.store.journal import Event, EventType, record
 from department_nodes.store.session import transaction
@@ -53,14 +52,14 @@ def make_card(home: NodeHome, flower_public_key: str) -> DepartmentCard:
     """Return this department's card; the extract is checked, for the card states how many people it holds."""
     config = home.config
     standard = load_dataset_standard(config.dataset, config.standard_version)
-    extract = ExtractCache(home).load()
+    extract, keys = ExtractCache(home).load(), home.public_keys
     columns = [name for name in standard.feature_names if name not in config.policy.excluded_columns]
     return DepartmentCard(
         department=config.department,
         region=config.region,
-        identity_key=signing_public_key(home.key(IDENTITY_KEY)).hex(),
-        approval_key=signing_public_key(home.key(APPROVAL_KEY)).hex(),
-        scheduling_key=signing_public_key(home.key(SCHEDULING_KEY)).hex(),
+        identity_key=keys.identity_key,
+        approval_key=keys.approval_key,
+        scheduling_key=keys.scheduling_key,
         flower_key=flower_public_key,
         dataset=config.dataset,
         standard_version=config.standard_version,
@@ -134,7 +133,7 @@ def sign_as_owner(engine: NodeEngine, signed: SignedGrant) -> SignedGrant:
     home = engine.home
     me = signed.grant.participant(home.config.department)
     role: Literal["lead", "owner"] = "lead" if me.role == "lead" else "owner"
-    signature = sign_grant(signed.grant, me.department, role, home.key(APPROVAL_KEY))
+    signature = sign_grant(signed.grant, me.department, role, home.officer_key(APPROVAL_KEY))
     others = [item for item in signed.signatures if (item.party, item.role) != (me.department, role)]
     with transaction(engine.db) as session:
         event = Event(
@@ -172,7 +171,7 @@ def make_manifest(
         expires_at=min(now_s + valid_s, grant.expires_at),
         offers=tuple(sorted(offers, key=lambda offer: offer.department)),
     )
-    return sign_manifest(manifest, home.key(SCHEDULING_KEY))
+    return sign_manifest(manifest, home.officer_key(SCHEDULING_KEY))
 
 
 def record_schedule(engine: NodeEngine, manifest: Manifest, project_id: str) -> None:

@@ -3,16 +3,15 @@
 from typing import Any
 
 from crypto.errors import DoudiError
-from crypto.signing import signing_public_key
 from department_nodes.extract import ExtractCache
-from department_nodes.guard import Site, verify_grant_terms
-from department_nodes.home import APPROVAL_KEY, IDENTITY_KEY, SCHEDULING_KEY, NodeHome
-from department_nodes.program import program_hash
+from department_nodes.guard import verify_grant_terms
+from department_nodes.home import NodeHome
+from department_nodes.site import site_of
 from policies.contracts.grant import Grant, Participant, SignedGrant
 
 POINT_BYTES = 32
 CELL_BYTES = {"evidence": 17, "sum_only": 18, "label": 17}
-ENVELOPE_BYTES = 1600  # HPKE X-Wing encapsulation, signature and header: between 1,500 and 1,700 bytes
+ENVELOPE_BYTES = 1400  # HPKE X-Wing encapsulation, signature and header
 
 
 def preview_grant(home: NodeHome, signed: SignedGrant, now_s: int) -> dict[str, Any]:
@@ -23,14 +22,7 @@ def preview_grant(home: NodeHome, signed: SignedGrant, now_s: int) -> dict[str, 
     grant, config = signed.grant, home.config
     me = grant.participant(config.department)
     people = ExtractCache(home).load().people
-    site = Site(
-        config,
-        home.trust,
-        program_hash(),
-        signing_public_key(home.key(IDENTITY_KEY)).hex(),
-        signing_public_key(home.key(APPROVAL_KEY)).hex(),
-        signing_public_key(home.key(SCHEDULING_KEY)).hex(),
-    )
+    site = site_of(home)
     refusal = None
     try:
         verify_grant_terms(grant, site, now_s)

@@ -9,6 +9,7 @@ from crypto.errors import DoudiError
 
 PACKAGES = ("crypto", "department_nodes", "policies")
 LEFT_OUT = {"__pycache__"}
+DOCUMENTATION = {".md"}  # wheels do not hold it, and it runs nothing
 
 
 @cache
@@ -26,7 +27,7 @@ def program_hash() -> str:
         root = Path(spec.origin).parent
         for path in sorted(root.rglob("*")):
             relative = path.relative_to(root)
-            if not path.is_file() or LEFT_OUT & set(relative.parts) or path.suffix == ".pyc":
+            if not path.is_file() or LEFT_OUT & set(relative.parts) or path.suffix in {".pyc", *DOCUMENTATION}:
                 continue
             content = path.read_bytes()
             for field in (f"{package}/{relative.as_posix()}".encode(), content):

@@ -12,7 +12,7 @@ from department_nodes.home import NodeHome
 from department_nodes.officers import make_manifest, record_schedule
 from policies.contracts.base import malformed
 from policies.contracts.grant import SignedGrant
-from policies.contracts.manifest import KeyOffer, Manifest
+from policies.contracts.manifest import KeyOffer, SignedManifest
 
 POLL_S = 0.5
 
@@ -24,7 +24,7 @@ def schedule_run(
     wait_s: float,
     partial: bool,
     on_waiting: Callable[..., None] = lambda **_: None,
-) -> Manifest:
+) -> SignedManifest:
     """Return the manifest that was signed and handed in.
 
     Waits up to `wait_s` for the keys of every department of the grant. Raises `run.keys_missing` when some are missing then and
@@ -46,7 +46,7 @@ def schedule_run(
     manifest = make_manifest(home, signed, run, offers, run["mode"], int(time.time()))
     client.put_bytes(f"/v1/runs/{run_id}/manifest", manifest.to_bytes())
     record_schedule(engine, manifest.manifest, signed.grant.project_id)
-    return manifest.manifest
+    return manifest
 
 
 def _own_grant(client: CoordinatorClient, run: dict[str, Any]) -> SignedGrant:

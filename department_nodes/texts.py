@@ -23,6 +23,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "grant signed by {department}: {hash}, {count} of {needed} signatures",
         "{department} 已签署授权:{hash},签名 {count}/{needed}",
     ),
+    "fetched": ("grant fetched: {hash}, {count} of {needed} signatures", "已取得授权:{hash},签名 {count}/{needed}"),
     "run_created": (
         "run {run_id}, number {run_number}: departments are asked for keys",
         "运行 {run_id},第 {run_number} 次:正在向各部门索取密钥",

@@ -247,6 +247,6 @@ def _require_enough(manifest: Manifest, grant: Grant) -> None:
     taking_part, granted = set(manifest.departments), {share.department for share in grant.participants}
     enough = grant.lead.department in taking_part and len(taking_part) >= grant.linkage.min_key_holders
     # A sum over fewer departments than the grant names is a different sum, and two such sums differ by one department.
-    complete = manifest.mode != "sum_only" or taking_part == granted
+    complete = manifest.mode == "evidence" or taking_part == granted
     if not enough or not complete:
         raise DoudiError("manifest.departments", "the departments do not suffice for this mode")

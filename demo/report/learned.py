@@ -210,7 +210,7 @@ def _counts(run: Mapping[str, Any]) -> Text:
 
 
 def _imagined_parties() -> list[dict[str, Any]]:
-    together = say("Coordinator together with one department", "协调方与某一部门合谋")
+    together = say("Coordinator together with one department", "协调端与某一部门合谋")
     outsider = say("Outsider on the network", "网络上的外人")
     who_else = say(
         "For that department's people: who else holds them; that two projects are about the same person.",

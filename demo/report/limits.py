@@ -20,7 +20,7 @@ _PROTOCOL = (
     say(
         "The coordinator together with one department learns who else holds that department's people, and can tell that two "
         "projects are about the same person. It must not be operated by a department that owns data.",
-        "协调方若与某一部门合谋，可得知该部门人员还被哪些部门持有，并能识别两个项目涉及同一人。协调方不得由数据归属部门运行。",
+        "协调端若与某一部门合谋，可得知该部门人员还被哪些部门持有，并能识别两个项目涉及同一人。协调端不得由数据归属部门运行。",
     ),
     say(
         "All other parties together undo the blinding and the sums of the one that is left.",

@@ -51,7 +51,7 @@ _PARTIES: Mapping[str, Text] = {
     "housing": say("Housing", "住房"),
     "public_security": say("Public security", "公安"),
     "tax": say("Tax", "税务"),
-    "coordinator": say("Coordinator", "协调方"),
+    "coordinator": say("Coordinator", "协调端"),
     "own_columns": say("Lead's own columns", "牵头部门自有列"),
     "all supporting departments": say("All supporting departments, summed", "各支持部门之和"),
 }

@@ -45,8 +45,7 @@ def score_households(
     count in the metrics.
     """
     started = monotonic()
-    features, groups = household_inputs(evidence, own_columns, household_of_row, len(labels))
-    model = NeedModel.train(features, labels, ~held_out, groups)
+    model, features = train_on_evidence(evidence, own_columns, household_of_row, labels, held_out)
     probability = model.predict_probability(features)
     trained = monotonic()
     contributions = shapley_values(model, features)
@@ -62,3 +61,15 @@ def score_households(
         "evaluation": round(monotonic() - explained, 3),
     }
     return Scores(probability, contributions, model.players, metrics)
+
+
+def train_on_evidence(
+    evidence: Mapping[str, Any],
+    own_columns: npt.NDArray[np.float32],
+    household_of_row: npt.NDArray[np.int64],
+    labels: npt.NDArray[np.uint8],
+    held_out: npt.NDArray[np.bool_],
+) -> tuple[NeedModel, npt.NDArray[np.float32]]:
+    """Return the need model trained on the unflagged households, and the inputs of all of them, float32 [households, k]."""
+    features, groups = household_inputs(evidence, own_columns, household_of_row, len(labels))
+    return NeedModel.train(features, labels, ~held_out, groups), features

@@ -23,8 +23,8 @@ from department_nodes.labels import LabelOffice, Register, column_names, read_re
 from department_nodes.steps.context import StepContext, StepResult, distinct_names
 from department_nodes.steps.linkage import linked_extract, own_pseudonyms
 from department_nodes.steps.release import UNION_VALUE
+from department_nodes.store.vault import RESULTS_VALUE
 
-RESULTS_VALUE = "results"
 Int64Array = np.ndarray[Any, np.dtype[np.int64]]
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 

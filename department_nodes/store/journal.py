@@ -27,7 +27,7 @@ class EventType(StrEnum):
     STEP_REFUSED = "step.refused"
     STEP_FAILED = "step.failed"
     OFFER_REFUSED = "run.offer_refused"
-    LABELS_FROZEN = "labels.frozen"
+    GRANT_ENDED = "grant.ended"
     LABELS_CHARGED = "labels.charged"
     EVIDENCE_CHARGED = "evidence.charged"
     RESULTS_READ = "results.read"

@@ -7,6 +7,8 @@ from crypto.errors import DoudiError
 from crypto.sealing import generate_storage_key, open_at_rest, seal_at_rest
 from department_nodes.store.models import ProjectRow, SealedValueRow
 
+RESULTS_VALUE = "results"  # the lead's list: the one value that outlives its grant
+
 
 class Vault:
     """Opens and seals a project's values with its key, inside the caller's transaction."""

@@ -1,0 +1,27 @@
+"""`doudi node`: a department's command line. Everything here works on this host; nothing about people is sent by it.
+
+Officers use init, check, card, trust, preview, sign, schedule, show, results and leave; IT uses `run`.
+Exit codes: `console.ExitCode`.
+"""
+
+from typing import Annotated
+
+import typer
+
+from command_line.console import LANGUAGE_OPTION, Language
+from department_nodes.cli import grant_commands, node_commands, run_commands
+
+app = typer.Typer(
+    name="node",
+    help="A department's node 部门节点: keeps its data, trains on it, and answers granted runs.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for group in (node_commands, grant_commands, run_commands):
+    app.registered_commands += group.app.registered_commands
+
+
+@app.callback()
+def _language(context: typer.Context, lang: Annotated[Language, LANGUAGE_OPTION] = Language.ENGLISH) -> None:
+    """Exit codes: 0 ok, 1 internal, 2 usage, 3 refused, 4 not reachable, 5 bad input file."""
+    context.obj = lang

@@ -1,0 +1,172 @@
+"""Making, checking and running the node: the work of the department's IT."""
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from command_line.console import ending_with_code, show_time
+from crypto.errors import DoudiError
+from department_nodes.cli.start import AsJson, HomeOption, console, open_home, write_document
+from department_nodes.config import NodeConfig, SitePolicy
+from department_nodes.home import NodeHome, read_document_bytes, write_atomically
+
+app = typer.Typer()
+
+
+@app.command()
+@ending_with_code
+def init(
+    home: HomeOption,
+    department: Annotated[str, typer.Option(help="this department's name, for example tax")],
+    region: Annotated[str, typer.Option(help="this region's name")],
+    extract: Annotated[str, typer.Option(help="Parquet or CSV file, or a database address with ?table=")],
+    coordinator_url: Annotated[str, typer.Option(help="https address of the coordinator")],
+    superlink_address: Annotated[str, typer.Option(help="host:port of the SuperLink's fleet listener")],
+    ca_file: Annotated[Path, typer.Option(help="the centre's certificate authority")],
+    dataset: Annotated[str, typer.Option(help="data standard; default: the department's name")] = "",
+    worker_port: Annotated[int, typer.Option(min=1024, max=65535, help="loopback port of the worker")] = 19091,
+    threads: Annotated[int, typer.Option(min=1, max=64, help="processor threads for the linkage")] = 1,
+    held_out_seed: Annotated[str, typer.Option(help="lead: fixes the held-out households; empty = secret")] = "",
+) -> None:
+    """Create the node: folder, keys, configuration, database. Nothing is replaced."""
+    from department_nodes.enrolment import create_node
+
+    os.umask(0o077)
+    if not ca_file.is_file():
+        raise DoudiError("file.missing", f"{ca_file.name} is not there", "Ask the centre for its ca.crt.")
+    config = NodeConfig(
+        department=department,
+        region=region,
+        dataset=dataset or department,
+        extract=extract if "://" in extract else str(Path(extract).absolute()),
+        coordinator_url=coordinator_url,
+        superlink_address=superlink_address,
+        worker_port=worker_port,
+        threads=threads,
+        held_out_seed=held_out_seed,
+        policy=SitePolicy(),
+    )
+    node = create_node(home.absolute(), config)
+    write_atomically(node.ca_file, ca_file.read_bytes(), 0o644)
+    console.fact("created", {"department": department}, as_json=False)
+
+
+@app.command()
+@ending_with_code
+def check(home: HomeOption, limit: Annotated[int, typer.Option(min=1)] = 100, as_json: AsJson = False) -> None:
+    """Check the extract against its data standard; faults are listed by row, column and what was expected."""
+    from department_nodes.extract import check as check_extract
+
+    node = open_home(home)
+    report = check_extract(node, limit)
+    standard = f"{report.dataset}/v{report.version}"
+    if report.fault_count == 0:
+        facts = {"people": report.rows, "columns": len(_columns(node)), "standard": standard}
+        console.fact("check_ok", facts, as_json=as_json)
+        return
+    rows = [
+        {
+            "row": fault.row if fault.row is not None else "–",
+            "column": fault.column,
+            "code": fault.code,
+            "expected": fault.expected,
+        }
+        for fault in report.faults
+    ]
+    console.rows(["row", "column", "code", "expected"], rows, as_json=as_json)
+    console.note("check_faults", faults=report.fault_count, people=report.rows, shown=len(rows))
+    raise typer.Exit(5)
+
+
+@app.command()
+@ending_with_code
+def card(
+    home: HomeOption, out: Annotated[Path, typer.Option(help="where to write the card")], as_json: AsJson = False
+) -> None:
+    """Write this department's public card: its keys and what it holds. Read its fingerprint out to the others."""
+    from department_nodes.officers import make_card
+    from department_nodes.trust import flower_public_key
+
+    node = open_home(home)
+    made = make_card(node, flower_public_key(node))
+    write_document(out, made.to_bytes())
+    facts = {"department": made.department, "people": made.people, "fingerprint": made.fingerprint()}
+    console.fact("card", facts, as_json=as_json)
+
+
+@app.command()
+@ending_with_code
+def trust(
+    cards: Annotated[list[Path], typer.Argument(metavar="CARD...", help="cards of departments or of the centre")],
+    home: HomeOption,
+    replace: Annotated[bool, typer.Option(help="accept other keys than the pinned ones")] = False,
+) -> None:
+    """Pin cards. Compare each fingerprint with that party by telephone before."""
+    from department_nodes.trust import pin
+    from policies.contracts.cards import CentreCard, DepartmentCard
+
+    node = open_home(home)
+    parsed: list[DepartmentCard | CentreCard] = []
+    for path in cards:
+        data = read_document_bytes(path)
+        parsed.append(DepartmentCard.parse(data) if b'"department"' in data else CentreCard.parse(data))
+    for item in parsed:
+        pin(node, item, replace)
+        party = item.department if isinstance(item, DepartmentCard) else "centre"
+        console.fact("pinned", {"party": party, "fingerprint": item.fingerprint()}, as_json=False)
+
+
+@app.command()
+@ending_with_code
+def run(home: HomeOption) -> None:
+    """Run the node: answer granted steps, offer keys, keep the SuperNode alive. Ends on SIGTERM or SIGINT."""
+    # OpenMP threads that spin while they wait would take the processor from the other work of this host.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.umask(0o077)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    for noisy in ("alembic", "httpx", "flwr"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    from department_nodes.agent import run_node
+
+    run_node(open_home(home))
+
+
+@app.command()
+@ending_with_code
+def status(home: HomeOption, as_json: AsJson = False) -> None:
+    """Show this node: what it has spent, its latest steps and its latest refusals."""
+    from department_nodes import accounts_of_runs as accounts
+    from department_nodes.engine import NodeEngine
+    from department_nodes.extract import check as check_extract
+
+    engine = NodeEngine(open_home(home))
+    spent = accounts.usage(engine)
+    facts: dict[str, Any] = {
+        "department": engine.home.config.department,
+        "people": check_extract(engine.home, 1).rows,
+        "projects": spent.projects,
+        "runs": spent.runs,
+        "epsilon": spent.label_epsilon_milli / 1000,
+        "bits": spent.evidence_bits_per_person,
+    }
+    found, refused = accounts.steps(engine), accounts.refusals(engine)
+    if as_json:
+        print(json.dumps({**facts, "steps": found, "refusals": refused}, ensure_ascii=False, sort_keys=True))
+        return
+    console.fact("status", facts, as_json=False)
+    if found:
+        console.rows(["run", "attempt", "step", "state", "seconds"], found, as_json=False)
+    if refused:
+        rows = [{**row, "at": show_time(row["at"])} for row in refused]
+        console.rows(["at", "event", "run", "step", "code"], rows, as_json=False)
+
+
+def _columns(node: NodeHome) -> tuple[str, ...]:
+    from policies.standards.loader import load_dataset_standard
+
+    return tuple(load_dataset_standard(node.config.dataset, node.config.standard_version).column_names)

@@ -1,0 +1,59 @@
+"""What every command of `doudi node` starts from: the folder, the way to the coordinator, reading and writing documents."""
+
+import logging
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from command_line.console import Console, note
+from crypto.errors import DoudiError
+from department_nodes.home import IDENTITY_KEY, NodeHome, read_document_bytes
+from department_nodes.texts import TEXTS
+
+if TYPE_CHECKING:
+    from department_nodes.client import CoordinatorClient
+    from policies.contracts.grant import SignedGrant
+
+console = Console(TEXTS)
+
+HomeOption = Annotated[Path, typer.Option("--home", envvar="DOUDI_NODE_HOME", help="the node's folder")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
+Yes = Annotated[bool, typer.Option("--yes", help="do not ask, even on a terminal")]
+
+
+def open_home(path: Path) -> NodeHome:
+    """Return the node in a folder. Raises `config.missing` for a folder that is none."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    node = NodeHome(path.absolute())
+    _ = node.config  # A folder that is no node is refused here, with its code.
+    return node
+
+
+def connect(node: NodeHome) -> "CoordinatorClient":
+    """Return the node's way to the coordinator's API."""
+    from department_nodes.client import CoordinatorClient
+
+    config = node.config
+    return CoordinatorClient(config.coordinator_url, node.ca_file, config.department, node.key(IDENTITY_KEY))
+
+
+def read_grant(path: Path) -> "SignedGrant":
+    """Return the grant in a file; nothing of it is verified. Raises `document.unreadable` or `document.malformed`."""
+    from policies.contracts.grant import SignedGrant
+
+    return SignedGrant.parse(read_document_bytes(path))
+
+
+def write_document(path: Path, data: bytes) -> None:
+    """Write a document in one step and name the file on stderr. Raises `file.unwritable`."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError:
+        raise DoudiError(
+            "file.unwritable", f"{path.name} cannot be written", "Check the path and its rights."
+        ) from None
+    note(str(path))

@@ -1,0 +1,59 @@
+"""What is destroyed when a grant ends or a department leaves, and what stays."""
+
+from typing import Any
+
+import pytest
+from region import LEAD, Stages
+from sqlalchemy import func, select
+
+from crypto.errors import DoudiError
+from department_nodes.accounts_of_runs import result_arrays, sent, usage
+from department_nodes.engine import NodeEngine
+from department_nodes.retention import end_expired_grants, leave_project
+from department_nodes.store.models import LinkageScalarRow, RunKeyRow, SealedValueRow, StepRow
+from department_nodes.store.session import transaction
+
+PROJECT = "support-2026"
+NODE = "tax"
+
+
+def rows(engine: NodeEngine) -> dict[str, int]:
+    with transaction(engine.db) as session:
+        tables = (LinkageScalarRow, RunKeyRow, SealedValueRow, StepRow)
+        return {table.__tablename__: session.scalar(select(func.count()).select_from(table)) or 0 for table in tables}
+
+
+def test_a_grant_in_force_keeps_its_keys(region_before: Any, stages: Stages) -> None:
+    region = region_before(None)
+    assert end_expired_grants(region.engines[NODE]) == 0
+    assert all(rows(region.engines[NODE]).values())
+
+
+def test_an_expired_grant_loses_scalar_keys_model_and_replies_and_the_lead_keeps_its_list(
+    region_before: Any, stages: Stages
+) -> None:
+    after = stages.signed.grant.expires_at + 1.0
+    region = region_before(None, lambda: after)
+    assert end_expired_grants(region.engines[NODE]) == 1
+    assert not any(rows(region.engines[NODE]).values())
+    assert end_expired_grants(region.engines[LEAD]) == 1
+    assert rows(region.engines[LEAD]) == {"linkage_scalars": 0, "run_keys": 0, "sealed_values": 1, "steps": 0}
+    assert result_arrays(region.engines[LEAD], "run-1")
+    assert end_expired_grants(region.engines[NODE]) == 0
+
+
+def test_leaving_destroys_everything_but_the_account_of_what_was_sent(region_before: Any, stages: Stages) -> None:
+    region = region_before(None)
+    engine = region.engines[NODE]
+    bits, account = usage(engine).evidence_bits_per_person, sent(engine, "run-1")
+    leave_project(engine, PROJECT)
+    assert not any(rows(engine).values())
+    assert (usage(engine).evidence_bits_per_person, sent(engine, "run-1")) == (bits, account)
+    assert bits > 0
+    with pytest.raises(DoudiError, match=r"project\.left"):
+        leave_project(engine, PROJECT)
+
+
+def test_leaving_an_unknown_project_is_refused(region_before: Any) -> None:
+    with pytest.raises(DoudiError, match=r"project\.unknown"):
+        leave_project(region_before(None).engines[NODE], "other")
