@@ -1,6 +1,5 @@
 """`doudi audit`: offline checks of signed documents. Needs no network and no account; exit codes as everywhere."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +8,9 @@ import typer
 from auditors.texts import TEXTS
 from auditors.verification import Keyring, verify_signed_grant, verify_signed_manifest
 from command_line.console import LANGUAGE_OPTION, Console, Language, ending_with_code, show_time
-from crypto.canonical import canonical_json
+from command_line.documents import read_document_bytes
 from crypto.errors import DoudiError
-from policies.contracts.cards import CentreCard, DepartmentCard
+from policies.contracts.cards import CentreCard, DepartmentCard, parse_card
 from policies.contracts.grant import SignedGrant
 from policies.contracts.manifest import SignedManifest
 
@@ -36,7 +35,7 @@ def _language(context: typer.Context, lang: Annotated[Language, LANGUAGE_OPTION]
 @ending_with_code
 def grant(file: Annotated[Path, typer.Argument(metavar="GRANT")], card: Cards, as_json: AsJson = False) -> None:
     """Verify that every party signed this grant with the key on its card."""
-    signed = SignedGrant.parse(_read(file))
+    signed = SignedGrant.parse(read_document_bytes(file))
     verify_signed_grant(signed, _keyring(card))
     facts = {
         "hash": signed.grant_hash,
@@ -58,8 +57,8 @@ def manifest(
     as_json: AsJson = False,
 ) -> None:
     """Verify that the scheduler signed this run within the grant, and every department the run's keys."""
-    signed = SignedManifest.parse(_read(file))
-    verify_signed_manifest(signed, SignedGrant.parse(_read(grant_file)), _keyring(card))
+    signed = SignedManifest.parse(read_document_bytes(file))
+    verify_signed_manifest(signed, SignedGrant.parse(read_document_bytes(grant_file)), _keyring(card))
     facts = {
         "run": signed.manifest.run_id,
         "number": signed.manifest.run_number,
@@ -71,22 +70,8 @@ def manifest(
 
 
 def _keyring(paths: list[Path]) -> Keyring:
-    centre: CentreCard | None = None
-    departments: dict[str, DepartmentCard] = {}
-    for path in paths:
-        data = _read(path)
-        if b'"department"' in data:
-            card = DepartmentCard.parse(data)
-            departments[card.department] = card
-        else:
-            centre = CentreCard.parse(data)
-    if centre is None:
-        raise DoudiError("audit.no_card", "there is no card of the centre", "Collect it from the centre.")
-    return Keyring(centre, departments)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return canonical_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, DoudiError):
-        raise DoudiError("document.unreadable", f"{path.name} is not a document", "Check the file's name.") from None
+    cards = [parse_card(read_document_bytes(path)) for path in paths]
+    centres = [card for card in cards if isinstance(card, CentreCard)]
+    if len(centres) != 1:
+        raise DoudiError("audit.no_card", "there is not one card of the centre", "Collect it from the centre.")
+    return Keyring(centres[0], {card.department: card for card in cards if isinstance(card, DepartmentCard)})

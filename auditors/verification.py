@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from crypto.errors import DoudiError
 from policies.contracts.cards import CentreCard, DepartmentCard
 from policies.contracts.grant import SignedGrant, verify_grant_signatures
-from policies.contracts.manifest import SignedManifest
+from policies.contracts.manifest import SignedManifest, verify_offers, verify_run_terms
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,7 @@ def verify_signed_manifest(signed: SignedManifest, grant: SignedGrant, keyring: 
     if manifest.grant_hash != grant.grant_hash:
         raise DoudiError("manifest.wrong_grant", "the manifest belongs to another grant")
     within = grant.grant.not_before <= manifest.created_at <= manifest.expires_at <= grant.grant.expires_at
-    if not within or manifest.run_number > grant.grant.runs_allowed or manifest.attempt > grant.grant.attempts_allowed:
-        raise DoudiError("audit.outside_grant", "the run is outside the grant's time or number of runs")
-    for offer in manifest.offers:
-        participant = grant.grant.participant(offer.department)
-        offer.verify(participant.identity_key)
-        if offer.people > participant.declared_people or offer.program_hash != grant.grant.program_hash:
-            raise DoudiError("audit.outside_grant", f"the list or the program of {offer.department} is not as granted")
+    if not within:
+        raise DoudiError("audit.outside_grant", "the run is outside the grant's time")
+    verify_run_terms(grant.grant, manifest)
+    verify_offers(grant.grant, manifest)

@@ -13,16 +13,16 @@ from typing import Annotated, Any
 import typer
 
 from command_line.console import LANGUAGE_OPTION, Console, Language, ending_with_code, note, show_fact, show_time
+from command_line.documents import read_document_bytes, write_document
 from coordinator.config import LOOPBACK, CoordinatorConfig, load_config
 from coordinator.grants.keys import compare_keys, merge_signatures, verify_each_signature
 from coordinator.grants.summary import grant_summary
 from coordinator.installation import Installation, install
-from coordinator.officer import Officer, read_file, read_grant
+from coordinator.officer import Officer, read_grant
 from coordinator.projects.api import ProjectRequest
 from coordinator.runs.states import ENDED
 from coordinator.texts import TEXTS
 from crypto.canonical import canonical_json
-from crypto.errors import DoudiError
 from policies.contracts.cards import DepartmentCard
 from policies.contracts.grant import SignedGrant, required_signatures, sign_grant
 
@@ -145,7 +145,7 @@ def register(
     """Register departments. Compare each fingerprint with the department by telephone before."""
     officer = _officer(officer_home)
     # All files are read before the first is sent, so that a bad one does not leave half a registration.
-    parsed = [DepartmentCard.parse(read_file(path)) for path in cards]
+    parsed = [DepartmentCard.parse(read_document_bytes(path)) for path in cards]
     for card in parsed:
         officer.request("POST", f"/v1/parties?replace={str(replace).lower()}", card.to_bytes())
         officer.keep_card(card)
@@ -295,10 +295,7 @@ def _write_grant(signed: SignedGrant, out: Path | None) -> None:
     if out is None:
         sys.stdout.write(signed.to_bytes().decode() + "\n")
         return
-    try:
-        out.write_bytes(signed.to_bytes())
-    except OSError:
-        raise DoudiError("file.unwritable", f"{out.name} cannot be written", "Check the path and its rights.") from None
+    write_document(out, signed.to_bytes())
 
 
 def _party_facts(party: dict[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class CoordinatorConfig(BaseModel):
     api_host: str = LOOPBACK
     api_port: Port = 8443
     public_url: str = "https://127.0.0.1:8443"
-    # The SuperLink's Control API authenticates nobody (notes/flower.md), so it has no host setting: it stays on
+    # The SuperLink's Control API authenticates nobody, so it has no host setting: it stays on
     # loopback.
     superlink_api_port: Port = 9091
     fleet_host: str = LOOPBACK

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from command_line.documents import read_document_bytes, write_atomically
 from coordinator.installation import API_KEY_FILE, APPROVAL_KEY_FILE, CA_FILE, CENTRE_CARD_FILE
 from coordinator.parties.services import CENTRE
 from crypto.errors import DoudiError
@@ -46,14 +47,16 @@ class Officer:
 
     def cards(self) -> dict[str, DepartmentCard]:
         """Return the cards that this officer has registered, by department."""
-        found = [DepartmentCard.parse(read_file(path)) for path in sorted((self.home / CARDS_FOLDER).glob("*.json"))]
+        found = [
+            DepartmentCard.parse(read_document_bytes(path))
+            for path in sorted((self.home / CARDS_FOLDER).glob("*.json"))
+        ]
         return {card.department: card for card in found}
 
     def keep_card(self, card: DepartmentCard) -> None:
         """Remember a card that the officer registered: grants are compared with it before the centre signs them."""
         folder = self.home / CARDS_FOLDER
-        folder.mkdir(mode=0o700, exist_ok=True)
-        (folder / f"{card.department}.json").write_bytes(card.to_bytes())
+        write_atomically(folder / f"{card.department}.json", card.to_bytes())
 
     def get(self, path: str) -> Any:
         """Return the JSON answer to a signed GET. Raises as `request`."""
@@ -110,7 +113,7 @@ def read_grant(path: Path) -> SignedGrant:
 
     Raises `file.unreadable` or `document.malformed`.
     """
-    data = read_file(path)
+    data = read_document_bytes(path)
     try:
         return SignedGrant.parse(data)
     except DoudiError:

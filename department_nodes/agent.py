@@ -15,10 +15,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from command_line.documents import write_atomically
 from crypto.errors import DoudiError
 from department_nodes.client import CoordinatorClient
 from department_nodes.engine import NodeEngine
-from department_nodes.home import FLOWER_KEY, IDENTITY_KEY, NodeHome, write_atomically
+from department_nodes.home import FLOWER_KEY, IDENTITY_KEY, NodeHome
 from department_nodes.offers import make_offer
 from department_nodes.retention import end_expired_grants
 from department_nodes.store.journal import Event, EventType, record

@@ -66,6 +66,8 @@ def load_config(home: Path) -> NodeConfig:
         return NodeConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except tomllib.TOMLDecodeError as error:
         raise DoudiError("config.invalid", f"{CONFIG_FILE} is not TOML: {error}", "Correct the file.") from None
+    except (OSError, UnicodeDecodeError):
+        raise DoudiError("config.invalid", f"{CONFIG_FILE} cannot be read as UTF-8", "Correct the file.") from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -73,7 +75,7 @@ def load_config(home: Path) -> NodeConfig:
 
 
 def write_config(home: Path, config: NodeConfig) -> None:
-    """Write the configuration as TOML with one comment line per section."""
+    """Write the configuration as TOML."""
     lines = ["# Doudi node. `policy` narrows every grant; the coordinator cannot change it."]
     values = config.model_dump(mode="json")
     policy = values.pop("policy")

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from command_line.documents import write_atomically
 from crypto.errors import DoudiError
 from crypto.sealing import generate_storage_key
 from crypto.signing import generate_signing_key, signing_public_key
@@ -19,7 +20,6 @@ from department_nodes.home import (
     NodeHome,
     PublicKeys,
     Trust,
-    write_atomically,
 )
 from department_nodes.store.session import migrate, open_engine
 

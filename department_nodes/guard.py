@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from crypto.errors import DoudiError
-from crypto.sealing import PUBLIC_KEY_BYTES
 from department_nodes.config import NodeConfig
 from department_nodes.home import Trust
 from policies.contracts.framing import parse_frame
 from policies.contracts.grant import Grant, Operation, Participant, SignedGrant, verify_grant_signatures
-from policies.contracts.manifest import KeyOffer, Manifest, Mode, SignedManifest
+from policies.contracts.manifest import Manifest, Mode, SignedManifest, verify_offers, verify_run_terms
 from policies.contracts.steps import OPERATION_OF_STEP, Step
 from policies.standards.loader import load_dataset_standard
 
@@ -127,7 +126,7 @@ def verify_request(unverified: UnverifiedRequest, site: Site, now_s: int) -> Req
     if not manifest.created_at - CLOCK_TOLERANCE_S <= now_s <= manifest.expires_at:
         raise DoudiError("manifest.expired", "the manifest is not valid now", "Have the scheduler sign a new one.")
 
-    verify_run_terms(grant, manifest, site)  # 3
+    verify_run_terms(grant, manifest)  # 3
     verify_offers(grant, manifest)  # 4
 
     step = unverified.step
@@ -237,48 +236,6 @@ def _verify_site_policy(grant: Grant, me: Participant, site: Site) -> None:
     for refused, code, message in refusals:
         if refused:
             raise DoudiError(code, message, "See [policy] in node.toml; only this department changes it.")
-
-
-def verify_run_terms(grant: Grant, manifest: Manifest, site: Site) -> None:
-    """Raise unless number, attempt, mode and participants of a run are what the grant allows."""
-    if manifest.run_number > grant.runs_allowed:
-        raise DoudiError("manifest.too_many_runs", "the grant allows fewer runs", "Ask for a new grant.")
-    if manifest.attempt > grant.attempts_allowed:
-        raise DoudiError("manifest.too_many_attempts", "the grant allows fewer attempts")
-    modes = {"evidence", "sum_only"} if manifest.mode == "both" else {manifest.mode}
-    if not modes <= set(grant.modes):
-        raise DoudiError("manifest.mode_not_granted", "the grant does not allow this mode")
-    granted = {participant.department for participant in grant.participants}
-    taking_part = set(manifest.departments)
-    if not taking_part <= granted or grant.lead.department not in taking_part:
-        raise DoudiError("manifest.wrong_participants", "the run's participants are not the grant's")
-    if "sum_only" in modes and taking_part != granted:
-        raise DoudiError("manifest.sum_needs_everyone", "a sum is taken over the grant's exact participants only")
-    if len(taking_part) < grant.linkage.min_key_holders:
-        raise DoudiError("manifest.too_few_key_holders", "fewer key holders take part than the grant asks for")
-
-
-def verify_offers(grant: Grant, manifest: Manifest) -> None:
-    """Raise unless every offer is signed by its department's pinned key, short enough and of the granted program."""
-    for offer in manifest.offers:
-        participant = grant.participant(offer.department)
-        offer.verify(participant.identity_key)
-        verify_offer_terms(participant, offer, grant.program_hash)
-
-
-def verify_offer_terms(participant: Participant, offer: KeyOffer, program_hash: str) -> None:
-    """Raise `offer.list_too_long`, `offer.wrong_program` or `offer.bad_key`."""
-    if offer.people > participant.declared_people:
-        raise DoudiError(
-            "offer.list_too_long",
-            f"the list of {offer.department} is longer than granted",
-            "Ask for a grant that covers the list.",
-        )
-    if offer.program_hash != program_hash:
-        raise DoudiError("offer.wrong_program", f"{offer.department} runs another program than granted")
-    if len(offer.sealing_key) != 2 * PUBLIC_KEY_BYTES:
-        # Refused here, before the run is scheduled: later it would stop every department that seals to this one.
-        raise DoudiError("offer.bad_key", f"the sealing key of {offer.department} has the wrong length")
 
 
 def verify_operation(me: Participant, step: Step, mode: Mode) -> None:

@@ -13,13 +13,12 @@
 | periods/ | the lead's frozen labels, sealed with storage.key | the node |
 """
 
-import json
 import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from crypto.canonical import canonical_json
+from command_line.documents import write_atomically
 from crypto.errors import DoudiError
 from department_nodes.config import NodeConfig, load_config
 from policies.contracts.base import Document, KeyHex
@@ -126,31 +125,3 @@ def read_secret(path: Path) -> bytes:
     if path.stat().st_mode & 0o077:
         raise DoudiError("key.permissions", f"{path.name} can be read by others", f"Run `chmod 600` on {path.name}.")
     return path.read_bytes()
-
-
-def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file so that a crash leaves the old or the new one, never a half, and so that it is on the disk on return."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def read_document_bytes(path: Path) -> bytes:
-    """Return a document file as canonical bytes, whatever its indentation. Raises `document.unreadable`."""
-    try:
-        return canonical_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, DoudiError) as error:
-        raise DoudiError("document.unreadable", f"{path.name} is not a document", "Check the file's name.") from error

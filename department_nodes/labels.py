@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from command_line.documents import write_atomically
 from crypto.errors import DoudiError
 from crypto.randomised_response import draw_words, held_out_flags, keep_threshold, randomise
 from crypto.sealing import open_at_rest, seal_at_rest
 from department_nodes.extract import Extract
-from department_nodes.home import RELEASE_KEY, STORAGE_KEY, NodeHome, write_atomically
+from department_nodes.home import RELEASE_KEY, STORAGE_KEY, NodeHome
 from policies.contracts.grant import LabelTerms
 from policies.standards.loader import DatasetStandard
 

@@ -9,7 +9,6 @@ from typing import Any, Literal
 from crypto.errors import DoudiError
 from department_nodes.engine import NodeEngine
 from department_nodes.extract import ExtractCache
-from department_nodes.guard import verify_offer_terms
 from department_nodes.home import APPROVAL_KEY, SCHEDULING_KEY, NodeHome
 from department_nodes.program import program_hash
 from department_nodes.store.journal import Event, EventType, record
@@ -26,7 +25,13 @@ from policies.contracts.grant import (
     SignedGrant,
     sign_grant,
 )
-from policies.contracts.manifest import KeyOffer, Manifest, Mode, SignedManifest, sign_manifest
+from policies.contracts.manifest import (
+    KeyOffer,
+    Manifest,
+    Mode,
+    SignedManifest,
+    sign_manifest,
+)
 from policies.standards.loader import load_dataset_standard
 
 DAY_S = 24 * 3600
@@ -157,10 +162,6 @@ def make_manifest(
 ) -> SignedManifest:
     """Return the signed manifest of a run whose offers this scheduler has verified against the grant's pinned keys."""
     grant = signed.grant
-    for offer in offers:
-        participant = grant.participant(offer.department)
-        offer.verify(participant.identity_key)
-        verify_offer_terms(participant, offer, grant.program_hash)
     manifest = Manifest(
         grant_hash=signed.grant_hash,
         run_id=run["run_id"],
@@ -171,6 +172,7 @@ def make_manifest(
         expires_at=min(now_s + valid_s, grant.expires_at),
         offers=tuple(sorted(offers, key=lambda offer: offer.department)),
     )
+    verify_offers(grant, manifest)
     return sign_manifest(manifest, home.officer_key(SCHEDULING_KEY))
 
 

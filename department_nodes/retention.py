@@ -12,7 +12,7 @@ from department_nodes.engine import NodeEngine
 from department_nodes.store.journal import Event, EventType, record
 from department_nodes.store.models import GrantRow, LinkageScalarRow, ProjectRow, RunKeyRow, SealedValueRow, StepRow
 from department_nodes.store.session import transaction
-from department_nodes.store.vault import RESULTS_VALUE
+from department_nodes.store.vault import KEPT_VALUES
 from policies.contracts.grant import SignedGrant
 
 
@@ -40,7 +40,7 @@ def leave_project(engine: NodeEngine, project_id: str) -> None:
 def end_expired_grants(engine: NodeEngine) -> int:
     """Destroy scalars, run keys, pseudonyms, models and replies of the grants that have expired; return how many grants.
 
-    The lead's results stay: caseworkers act on them, under the lead's own rules of retention.
+    The lead's results stay, for caseworkers act on them, and the opening of its commitment, for it may be held to its labels.
     """
     now_s = int(engine.clock())
     ended = 0
@@ -56,7 +56,7 @@ def end_expired_grants(engine: NodeEngine) -> int:
                 session.execute(delete(table).where(table.grant_hash == row.grant_hash))
             session.execute(
                 delete(SealedValueRow).where(
-                    SealedValueRow.grant_hash == row.grant_hash, SealedValueRow.name != RESULTS_VALUE
+                    SealedValueRow.grant_hash == row.grant_hash, SealedValueRow.name.not_in(KEPT_VALUES)
                 )
             )
             event = Event(EventType.GRANT_ENDED, now_s, project_id=row.project_id, grant_hash=row.grant_hash)

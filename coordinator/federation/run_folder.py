@@ -6,11 +6,11 @@ learns what the coordinator learns (README: which departments share which pseudo
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from command_line.documents import write_atomically
 from crypto.errors import DoudiError
 from policies.contracts.base import Slug
 from policies.contracts.steps import Step
@@ -27,12 +27,12 @@ class RunFolder:
         """Store a request unless one is stored; return the stored one, which is what must be sent."""
         path = self._file(step, department, "request")
         if not path.is_file():
-            self._write(path, data)
+            write_atomically(path, data)
         return path.read_bytes()
 
     def save_reply(self, step: Step, department: str, data: bytes) -> None:
         """Store a verified reply."""
-        self._write(self._file(step, department, "reply"), data)
+        write_atomically(self._file(step, department, "reply"), data)
 
     def reply(self, step: Step, department: str) -> bytes | None:
         """Return a stored reply, or None."""
@@ -46,7 +46,7 @@ class RunFolder:
 
     def save_done(self, step: Step, outcome: Mapping[str, Any]) -> None:
         """Store the outcome of a step: from here it is never asked again in this attempt."""
-        self._write(self.path / step.value / "done.json", json.dumps(dict(outcome), sort_keys=True).encode())
+        write_atomically(self.path / step.value / "done.json", json.dumps(dict(outcome), sort_keys=True).encode())
 
     def done(self, step: Step) -> dict[str, Any] | None:
         """Return the outcome of a finished step, or None."""
@@ -57,21 +57,10 @@ class RunFolder:
         """Store a file unless it exists, and return what is stored: a random choice is made once per attempt."""
         path = self.path / name
         if not path.is_file():
-            self._write(path, data)
+            write_atomically(path, data)
         return path.read_bytes()
 
     def _file(self, step: Step, department: str, suffix: str) -> Path:
         if "/" in department or department.startswith("."):
             raise DoudiError("run.bad_name", "a department's name is not a file name")
         return self.path / step.value / f"{department}.{suffix}"
-
-    @staticmethod
-    def _write(path: Path, data: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)

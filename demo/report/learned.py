@@ -1,6 +1,6 @@
-"""What each party of a run received, in bytes, and what it learned and never learned, in words (design section 3).
+"""What each party of a run received, in bytes, and what it learned and never learned, in words.
 
-Bytes come from the nodes' own accounts of what they sent, so they are what the senders consented to, before the coordinator's
+The words follow the README's table "Who is trusted for what". Bytes come from the nodes' own accounts of what they sent, so they are what the senders consented to, before the coordinator's
 request documents and Flower's framing. Of what is sealed per slot the coordinator forwards a part only: that part is counted.
 Pure: no files, no network.
 """
@@ -31,8 +31,8 @@ def account_of_learning(
 ) -> list[dict[str, Any]]:
     """Return one entry per party: `party`, `title`, `bytes_received`, `received`, `learned` and `never`.
 
-    `received`: [{kind, title, items, bytes}]. `bytes_received` is None for a party that is only thought of: the coordinator
-    together with one department, and an outsider on the network. `modes`: mode → metrics, or None.
+    `received`: [{kind, title, items, bytes}]. `bytes_received` is None for a party that is only thought of: those who
+    collude, and an outsider on the network. `modes`: mode → metrics, or None.
     """
     parties = [lead, *sorted(name for name in run["lists"] if name != lead)]
     entries = []
@@ -134,10 +134,15 @@ def _department_words(
             )
         )
     never = say(
-        "Other departments' values, who else holds a person, who is in the lead's register, the joint score.",
-        "其他部门的数值、还有谁持有某人、牵头部门登记中有谁、联合评分。",
+        "Other departments' values, who else holds a person, the joint score.",
+        "其他部门的数值、还有谁持有某人、联合评分。",
     )
-    return learned, [never]
+    register = say(
+        "Who is in the lead's register, except where members of one household have different bits or flags, or bits change "
+        "within a period: then they are outside it. See the limits in the README.",
+        "牵头部门登记中有谁；但同一户成员的比特或标记不同，或同一周期内比特改变时，即可知其不在登记中。见 README 的局限一节。",
+    )
+    return learned, [never, register]
 
 
 def _lead_words(
@@ -191,15 +196,16 @@ def _lead_words(
 def _coordinator_words(run: Mapping[str, Any]) -> tuple[list[Text], list[Text]]:
     learned = [
         say(
-            f"For each of {run['slots']:,} numbered pseudonyms, its own padding among them: which departments sent it.",
-            f"{run['slots']:,} 个编号假名（含自加填充）各由哪些部门发来。",
+            f"For each of {run['slots']:,} numbered pseudonyms, its own padding among them: which departments sent it, and "
+            "so whether it is in the lead's register.",
+            f"{run['slots']:,} 个编号假名（含自加填充）各由哪些部门发来，因此也知道是否在牵头部门登记中。",
         ),
         say(
             "The length of each list, failures, public metadata, and metrics without a cell below ten households.",
             "各名单的长度、故障、公开元数据，以及不含少于十户单元的指标。",
         ),
     ]
-    return learned, [say("Identities, rows, labels, evidence, scores.", "身份、数据行、标签、证据、评分。")]
+    return learned, [say("Identities, rows, labels, bits, evidence, scores.", "身份、数据行、标签、比特、证据、评分。")]
 
 
 def _counts(run: Mapping[str, Any]) -> Text:
@@ -210,16 +216,36 @@ def _counts(run: Mapping[str, Any]) -> Text:
 
 
 def _imagined_parties() -> list[dict[str, Any]]:
-    together = say("Coordinator together with one department", "协调端与某一部门合谋")
+    together = say("Coordinator together with one supporting department", "协调端与一个支持部门合谋")
+    with_lead = say("Coordinator together with the lead", "协调端与牵头部门合谋")
+    all_others = say("All other parties together", "其余各方全部合谋")
     outsider = say("Outsider on the network", "网络上的外人")
     who_else = say(
         "For that department's people: who else holds them; that two projects are about the same person.",
         "该部门人员还被谁持有；两个项目涉及同一人。",
     )
-    others = say("What others hold about them.", "他方所持有的内容。")
+    every_bit = say(
+        "For every slot: the randomised bit and the held-out flag, for one key opens the label cells of a run.",
+        "每个槽位的随机化比特和留出标记：一次运行的标签单元共用一把密钥。",
+    )
+    exact = say("Exact labels; what others hold about them.", "准确标签；他方所持有的内容。")
+    all_evidence = say(
+        "The evidence of every slot, also of people outside the lead's register (by pseudonym); exactly who holds whom.",
+        "所有槽位的证据，包括登记以外的人（以假名表示）；谁持有谁。",
+    )
+    single_numbers = say(
+        "Rows; a single department's number where only the sum is opened.", "数据行；仅求和模式下单个部门的数。"
+    )
+    undone = say(
+        "Everything that blinding, sums and pseudonyms hide about the one that is left.",
+        "盲化、求和与假名对剩下一方所保护的一切。",
+    )
+    kept = say("Its rows and its model.", "其数据行和模型。")
     traffic = say("Timing and sizes of messages.", "消息的时间与大小。")
     content = say("Any content.", "任何内容。")
     return [
-        _entry("coordinator_with_one_department", together, None, [who_else], [others]),
+        _entry("coordinator_with_one_department", together, None, [who_else, every_bit], [exact]),
+        _entry("coordinator_with_lead", with_lead, None, [all_evidence], [single_numbers]),
+        _entry("all_other_parties", all_others, None, [undone], [kept]),
         _entry("outsider", outsider, None, [traffic], [content]),
     ]

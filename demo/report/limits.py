@@ -1,4 +1,4 @@
-"""What the report says openly against itself: the limits of the protocol (design section 4) and of these figures."""
+"""What the report says openly against itself: the limits of the protocol (README, "Limits") and of these figures."""
 
 from collections.abc import Sequence
 
@@ -14,22 +14,28 @@ _PROTOCOL = (
     ),
     say(
         "A lead that feeds invented labels or people steers what the evidence tells it. Grants state counts and the lead commits "
-        "to its labels before release; this makes it traceable, not impossible.",
-        "牵头部门若输入虚构的标签或人员，就能左右证据所透露的内容。授权写明数量，标签在发布前作出承诺；这使其可追查，而非不可能。",
+        "to its labels before release, but no command opens that commitment for an auditor yet.",
+        "牵头部门若输入虚构的标签或人员，就能左右证据所透露的内容。授权写明数量，标签在发布前作出承诺，但还没有供审计方揭示承诺的命令。",
     ),
     say(
-        "The coordinator together with one department learns who else holds that department's people, and can tell that two "
-        "projects are about the same person. It must not be operated by a department that owns data.",
-        "协调端若与某一部门合谋，可得知该部门人员还被哪些部门持有，并能识别两个项目涉及同一人。协调端不得由数据归属部门运行。",
+        "The coordinator together with one department learns who else holds that department's people, opens the randomised "
+        "bit and the flag of every slot, and can tell that two projects are about the same person. It must not be operated by "
+        "a department that owns data.",
+        "协调端若与某一部门合谋，可得知该部门人员还被哪些部门持有，能打开每个槽位的随机化比特和留出标记，"
+        "并能识别两个项目涉及同一人。协调端不得由数据归属部门运行。",
+    ),
+    say(
+        "The coordinator together with the lead can open evidence about people outside the lead's register, by pseudonym.",
+        "协调端若与牵头部门合谋，能打开其登记以外人员的证据（以假名表示）。",
     ),
     say(
         "All other parties together undo the blinding and the sums of the one that is left.",
         "其余各方若全部合谋，可解除剩下一方的盲化和求和保护。",
     ),
     say(
-        "Each department's own model estimates need from its own columns. It is usable in the granted run only and is deleted "
-        "when the grant ends.",
-        "各部门自有模型会以本部门的列估计困难程度；仅可用于获授权的运行，授权结束即删除。",
+        "Each department's own model estimates need from its own columns. Nothing technical prevents other uses than the "
+        "granted run; the node deletes it when the grant expires.",
+        "各部门自有模型会以本部门的列估计困难程度。技术上无法阻止用于其他用途；授权到期后由节点删除。",
     ),
     say(
         "Labels of relatives who live in other households are correlated; ε covers one household and does not cover that.",

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, cast
 import typer
 
 from command_line.console import ending_with_code
-from department_nodes.cli.start import AsJson, HomeOption, Yes, connect, console, open_home, read_grant, write_document
+from department_nodes.cli.start import AsJson, HomeOption, Yes, connect, console, open_home, read_grant, write_and_name
 
 app = typer.Typer()
 
@@ -53,7 +53,7 @@ def draft(
         modes=cast(tuple[Literal["evidence", "sum_only"], ...], modes[mode]),
     )
     grant = draft_grant(node, make_card(node, flower_public_key(node)), departments, terms)
-    write_document(out, SignedGrant(grant=grant).to_bytes())
+    write_and_name(out, SignedGrant(grant=grant).to_bytes())
     console.fact("drafted", {"hash": grant.digest()}, as_json=False)
 
 
@@ -104,7 +104,7 @@ def sign(
         typer.confirm(console.text("confirm_sign", department=department), abort=True, err=True)
     signed = sign_as_owner(engine, unsigned)
     if out is not None:
-        write_document(out, signed.to_bytes())
+        write_and_name(out, signed.to_bytes())
     if submit:
         client = connect(engine.home)
         client.put_bytes(f"/v1/projects/{signed.grant.project_id}/grant", signed.to_bytes())
@@ -123,6 +123,6 @@ def fetch_grant(
     from policies.contracts.grant import SignedGrant, required_signatures
 
     signed = SignedGrant.parse(connect(open_home(home)).get_bytes(f"/v1/projects/{project}/grant"))
-    write_document(out, signed.to_bytes())
+    write_and_name(out, signed.to_bytes())
     counts = {"count": len(signed.signatures), "needed": len(required_signatures(signed.grant))}
     console.fact("fetched", {"hash": signed.grant_hash, **counts}, as_json=False)

@@ -9,11 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from command_line.console import ending_with_code, show_time
+from command_line.console import ExitCode, ending_with_code, show_time
+from command_line.documents import read_document_bytes, write_atomically
 from crypto.errors import DoudiError
-from department_nodes.cli.start import AsJson, HomeOption, console, open_home, write_document
+from department_nodes.cli.start import AsJson, HomeOption, console, open_home, write_and_name
 from department_nodes.config import NodeConfig, SitePolicy
-from department_nodes.home import NodeHome, read_document_bytes, write_atomically
+from department_nodes.home import NodeHome
 
 app = typer.Typer()
 
@@ -80,7 +81,7 @@ def check(home: HomeOption, limit: Annotated[int, typer.Option(min=1)] = 100, as
     ]
     console.rows(["row", "column", "code", "expected"], rows, as_json=as_json)
     console.note("check_faults", faults=report.fault_count, people=report.rows, shown=len(rows))
-    raise typer.Exit(5)
+    raise typer.Exit(int(ExitCode.BAD_FILE))
 
 
 @app.command()
@@ -94,7 +95,7 @@ def card(
 
     node = open_home(home)
     made = make_card(node, flower_public_key(node))
-    write_document(out, made.to_bytes())
+    write_and_name(out, made.to_bytes())
     facts = {"department": made.department, "people": made.people, "fingerprint": made.fingerprint()}
     console.fact("card", facts, as_json=as_json)
 
@@ -108,13 +109,11 @@ def trust(
 ) -> None:
     """Pin cards. Compare each fingerprint with that party by telephone before."""
     from department_nodes.trust import pin
-    from policies.contracts.cards import CentreCard, DepartmentCard
+    from policies.contracts.cards import DepartmentCard, parse_card
 
     node = open_home(home)
-    parsed: list[DepartmentCard | CentreCard] = []
-    for path in cards:
-        data = read_document_bytes(path)
-        parsed.append(DepartmentCard.parse(data) if b'"department"' in data else CentreCard.parse(data))
+    # All files are read before the first is pinned, so that a bad one leaves nothing half-done.
+    parsed = [parse_card(read_document_bytes(path)) for path in cards]
     for item in parsed:
         pin(node, item, replace)
         party = item.department if isinstance(item, DepartmentCard) else "centre"

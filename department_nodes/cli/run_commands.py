@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from command_line.console import ending_with_code, show_time
-from department_nodes.cli.start import AsJson, HomeOption, Yes, connect, console, open_home, write_document
+from department_nodes.cli.start import AsJson, HomeOption, Yes, connect, console, open_home, write_and_name
 
 app = typer.Typer()
 
@@ -66,7 +66,7 @@ def schedule(
     node = open_home(home)
     signed = schedule_run(node, connect(node), run_id, wait_s, partial, lambda **v: console.note("waiting_keys", **v))
     if out is not None:
-        write_document(out, signed.to_bytes())
+        write_and_name(out, signed.to_bytes())
     facts = {"run_id": run_id, "departments": len(signed.manifest.offers)}
     console.fact("scheduled", facts, as_json=False)
 

@@ -1,15 +1,14 @@
 """What every command of `doudi node` starts from: the folder, the way to the coordinator, reading and writing documents."""
 
 import logging
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from command_line.console import Console, note
-from crypto.errors import DoudiError
-from department_nodes.home import IDENTITY_KEY, NodeHome, read_document_bytes
+from command_line.documents import read_document_bytes, write_document
+from department_nodes.home import IDENTITY_KEY, NodeHome
 from department_nodes.texts import TEXTS
 
 if TYPE_CHECKING:
@@ -46,14 +45,7 @@ def read_grant(path: Path) -> "SignedGrant":
     return SignedGrant.parse(read_document_bytes(path))
 
 
-def write_document(path: Path, data: bytes) -> None:
+def write_and_name(path: Path, data: bytes) -> None:
     """Write a document in one step and name the file on stderr. Raises `file.unwritable`."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError:
-        raise DoudiError(
-            "file.unwritable", f"{path.name} cannot be written", "Check the path and its rights."
-        ) from None
+    write_document(path, data)
     note(str(path))

@@ -18,10 +18,10 @@ from department_nodes.home import NodeHome
 from department_nodes.labels import LabelOffice, read_register
 from department_nodes.steps.context import StepContext, StepResult, distinct_names
 from department_nodes.steps.linkage import POINT_BYTES, linked_extract, own_pseudonyms
+from department_nodes.store.vault import OPENING_VALUE
 from policies.contracts.steps import Step
 
 UNION_VALUE = "union"
-OPENING_VALUE = "opening"
 
 
 def release(context: StepContext, home: NodeHome) -> StepResult:

@@ -7,7 +7,10 @@ from crypto.errors import DoudiError
 from crypto.sealing import generate_storage_key, open_at_rest, seal_at_rest
 from department_nodes.store.models import ProjectRow, SealedValueRow
 
-RESULTS_VALUE = "results"  # the lead's list: the one value that outlives its grant
+RESULTS_VALUE = "results"
+OPENING_VALUE = "opening"
+# What outlives its grant, at the lead: the list that caseworkers act on, and the opening of its commitment to the labels.
+KEPT_VALUES = (RESULTS_VALUE, OPENING_VALUE)
 
 
 class Vault:

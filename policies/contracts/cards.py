@@ -47,3 +47,8 @@ class CentreCard(Document):
 def _fingerprint(*fields: str) -> str:
     digest = hashlib.sha256(b"doudi-card-v1\x00" + "|".join(fields).encode()).hexdigest()[:40]
     return " ".join(digest[i : i + 4] for i in range(0, 40, 4))
+
+
+def parse_card(data: bytes) -> DepartmentCard | CentreCard:
+    """Return the card in untrusted bytes: a department's, or the centre's. Raises `document.malformed`."""
+    return DepartmentCard.parse(data) if b'"department":' in data else CentreCard.parse(data)

@@ -10,7 +10,9 @@ from pydantic import Field, model_validator
 from crypto import signing
 from crypto.canonical import canonical_json
 from crypto.errors import DoudiError
+from crypto.sealing import PUBLIC_KEY_BYTES
 from policies.contracts.base import Document, Hash, KeyHex, LongKeyHex, SignatureHex, Slug
+from policies.contracts.grant import Grant, Participant
 
 OFFER_SIGNATURE_DOMAIN = "key-offer"
 MANIFEST_SIGNATURE_DOMAIN = "run-manifest"
@@ -118,3 +120,45 @@ def sign_manifest(manifest: Manifest, private: bytes) -> SignedManifest:
     """Return the manifest signed with the scheduling key."""
     signature = signing.sign(private, MANIFEST_SIGNATURE_DOMAIN, manifest.to_bytes()).hex()
     return SignedManifest(manifest=manifest, signature=signature)
+
+
+def verify_run_terms(grant: Grant, manifest: Manifest) -> None:
+    """Raise unless number, attempt, mode and participants of a run are what the grant allows."""
+    if manifest.run_number > grant.runs_allowed:
+        raise DoudiError("manifest.too_many_runs", "the grant allows fewer runs", "Ask for a new grant.")
+    if manifest.attempt > grant.attempts_allowed:
+        raise DoudiError("manifest.too_many_attempts", "the grant allows fewer attempts")
+    modes = {"evidence", "sum_only"} if manifest.mode == "both" else {manifest.mode}
+    if not modes <= set(grant.modes):
+        raise DoudiError("manifest.mode_not_granted", "the grant does not allow this mode")
+    granted = {participant.department for participant in grant.participants}
+    taking_part = set(manifest.departments)
+    if not taking_part <= granted or grant.lead.department not in taking_part:
+        raise DoudiError("manifest.wrong_participants", "the run's participants are not the grant's")
+    if "sum_only" in modes and taking_part != granted:
+        raise DoudiError("manifest.sum_needs_everyone", "a sum is taken over the grant's exact participants only")
+    if len(taking_part) < grant.linkage.min_key_holders:
+        raise DoudiError("manifest.too_few_key_holders", "fewer key holders take part than the grant asks for")
+
+
+def verify_offers(grant: Grant, manifest: Manifest) -> None:
+    """Raise unless every offer is signed by its department's pinned key, short enough and of the granted program."""
+    for offer in manifest.offers:
+        participant = grant.participant(offer.department)
+        offer.verify(participant.identity_key)
+        verify_offer_terms(participant, offer, grant.program_hash)
+
+
+def verify_offer_terms(participant: Participant, offer: KeyOffer, program_hash: str) -> None:
+    """Raise `offer.list_too_long`, `offer.wrong_program` or `offer.bad_key`."""
+    if offer.people > participant.declared_people:
+        raise DoudiError(
+            "offer.list_too_long",
+            f"the list of {offer.department} is longer than granted",
+            "Ask for a grant that covers the list.",
+        )
+    if offer.program_hash != program_hash:
+        raise DoudiError("offer.wrong_program", f"{offer.department} runs another program than granted")
+    if len(offer.sealing_key) != 2 * PUBLIC_KEY_BYTES:
+        # Refused here, before the run is scheduled: later it would stop every department that seals to this one.
+        raise DoudiError("offer.bad_key", f"the sealing key of {offer.department} has the wrong length")

@@ -8,6 +8,7 @@ from auditors.verification import Keyring, verify_signed_grant, verify_signed_ma
 from crypto.errors import DoudiError
 from crypto.signing import generate_signing_key, signing_public_key
 from policies.contracts.cards import CentreCard
+from policies.contracts.manifest import sign_manifest
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,37 @@ def test_the_command_tells_the_fact_in_one_line_in_both_languages(world, tmp_pat
         (tmp_path / f"{name}.json").write_bytes(card.to_bytes())
         words += ["--card", str(tmp_path / f"{name}.json")]
     assert "grant ok" in CliRunner().invoke(app, words).stdout
-    assert "授权有效" in CliRunner().invoke(app, ["--lang", "zh", *words]).stdout
+    assert "授权签名核验通过" in CliRunner().invoke(app, ["--lang", "zh", *words]).stdout
     refused = CliRunner().invoke(app, words[:4])
     assert refused.exit_code == 3
     assert "audit.no_card" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"run_number": 6}, "manifest.too_many_runs"),
+        ({"attempt": 4}, "manifest.too_many_attempts"),
+        ({"expires_at": 9_999_999_999}, "audit.outside_grant"),
+        ({"grant_hash": "ab" * 32}, "manifest.wrong_grant"),
+    ],
+)
+def test_a_manifest_outside_the_grant_is_refused_though_its_scheduler_signed_it(world, fields, code):
+    region, signed, manifest, keyring = world
+    offers = tuple(
+        offer.model_copy(update={name: value for name, value in fields.items() if name in ("attempt", "grant_hash")})
+        for offer in manifest.manifest.offers
+    )
+    changed = manifest.manifest.model_copy(update={**fields, "offers": offers})
+    outside = sign_manifest(changed, region.homes["civil_affairs"].officer_key("scheduling.key"))
+    with pytest.raises(DoudiError) as caught:
+        verify_signed_manifest(outside, signed, keyring)
+    assert caught.value.code == code
+
+
+def test_a_run_for_a_sum_without_every_department_is_refused(world):
+    region, signed, manifest, keyring = world
+    fewer = manifest.manifest.model_copy(update={"offers": manifest.manifest.offers[:-1]})
+    outside = sign_manifest(fewer, region.homes["civil_affairs"].officer_key("scheduling.key"))
+    with pytest.raises(DoudiError, match=r"manifest\.sum_needs_everyone|manifest\.wrong_participants"):
+        verify_signed_manifest(outside, signed, keyring)

@@ -37,7 +37,7 @@ def test_an_expired_grant_loses_scalar_keys_model_and_replies_and_the_lead_keeps
     assert end_expired_grants(region.engines[NODE]) == 1
     assert not any(rows(region.engines[NODE]).values())
     assert end_expired_grants(region.engines[LEAD]) == 1
-    assert rows(region.engines[LEAD]) == {"linkage_scalars": 0, "run_keys": 0, "sealed_values": 1, "steps": 0}
+    assert rows(region.engines[LEAD]) == {"linkage_scalars": 0, "run_keys": 0, "sealed_values": 2, "steps": 0}
     assert result_arrays(region.engines[LEAD], "run-1")
     assert end_expired_grants(region.engines[NODE]) == 0
 
