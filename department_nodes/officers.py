@@ -31,6 +31,7 @@ from policies.contracts.manifest import (
     Mode,
     SignedManifest,
     sign_manifest,
+    verify_offers,
 )
 from policies.standards.loader import load_dataset_standard
 

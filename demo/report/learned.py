@@ -1,7 +1,8 @@
 """What each party of a run received, in bytes, and what it learned and never learned, in words.
 
-The words follow the README's table "Who is trusted for what". Bytes come from the nodes' own accounts of what they sent, so they are what the senders consented to, before the coordinator's
-request documents and Flower's framing. Of what is sealed per slot the coordinator forwards a part only: that part is counted.
+The words follow the README's table "Who is trusted for what". Bytes come from the nodes' own accounts of what they sent, so
+they are what the senders consented to, before the coordinator's request documents and Flower's framing. Of what is sealed per
+slot the coordinator forwards a part only: that part is counted.
 Pure: no files, no network.
 """
 

@@ -232,6 +232,13 @@ def test_a_department_is_credited_with_the_cells_of_its_own_people() -> None:
     assert received == {"key of the label bits": 1400, "slot numbers": 4 * 500, "sealed label bits": 17 * 500}
 
 
+def test_every_collusion_of_the_trust_table_is_told() -> None:
+    told = {entry["party"]: " ".join(text["en"] for text in entry["learned"]) for entry in document_of()["learned"]}
+    assert "the randomised bit and the held-out flag" in told["coordinator_with_one_department"]
+    assert "outside the lead's register" in told["coordinator_with_lead"]
+    assert "blinding, sums and pseudonyms" in told["all_other_parties"]
+
+
 def test_a_department_lost_before_the_release_learned_no_bits() -> None:
     housing = next(entry for entry in document_of()["learned"] if entry["party"] == "housing")
     assert housing["received"] == []
