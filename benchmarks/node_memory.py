@@ -37,8 +37,8 @@ def main() -> None:
                 region="benchmark",
                 dataset=department,
                 extract=str(path.absolute()),
-                coordinator_url="",
-                superlink_address="",
+                coordinator_url="https://127.0.0.1:1",
+                superlink_address="127.0.0.1:2",
             )
 
     extract = read_clean(Home(path.parent))

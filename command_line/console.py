@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 import typer
+from pydantic import ValidationError
 from rich.console import Console as Terminal
 from rich.table import Table
 
@@ -43,6 +44,7 @@ class ExitCode(IntEnum):
 
 FAILURE_CLASSES: Mapping[ExitCode, tuple[str, str]] = {
     ExitCode.INTERNAL: ("internal error", "内部错误"),
+    ExitCode.USAGE: ("wrong value", "参数有误"),
     ExitCode.REFUSED: ("refused", "已拒绝"),
     ExitCode.UNREACHABLE: ("not reachable", "无法连接"),
     ExitCode.BAD_FILE: ("bad input file", "输入文件有误"),
@@ -121,6 +123,12 @@ def ending_with_code(function: Callable[Parameters, Result]) -> Callable[Paramet
             next_step = f" — {error.next_step}" if error.next_step else ""
             note(f"{in_language(FAILURE_CLASSES[ending])}: {error.code}: {error.message}{next_step}")
             raise typer.Exit(int(ending)) from None
+        except ValidationError as error:
+            # A value on the command line that does not fit a document: name the field, not the value.
+            first = error.errors(include_input=False, include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            note(f"{in_language(FAILURE_CLASSES[ExitCode.USAGE])}: {where}: {first['msg']}")
+            raise typer.Exit(int(ExitCode.USAGE)) from None
 
     return wrapped
 
@@ -137,7 +145,13 @@ def show_fact(line: str, facts: Mapping[str, Any], *, as_json: bool) -> None:
 
 def show_time(seconds: int | None) -> str:
     """Return a time for people, in UTC; a dash for none."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if seconds is not None else "–"
+    if seconds is None:
+        return "–"
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        # A date beyond the year 9999 in a document must not end the command.
+        return str(seconds)
 
 
 def _cell(value: object) -> str:

@@ -3,6 +3,7 @@
 One process with a worker thread (steps) and this loop (key offers); the SuperNode is its child process.
 """
 
+import fcntl
 import logging
 import os
 import secrets
@@ -13,7 +14,9 @@ import threading
 import time
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import IO, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from command_line.documents import write_atomically
 from crypto.errors import DoudiError
@@ -21,15 +24,29 @@ from department_nodes.client import CoordinatorClient
 from department_nodes.engine import NodeEngine
 from department_nodes.home import FLOWER_KEY, IDENTITY_KEY, NodeHome
 from department_nodes.offers import make_offer
+from department_nodes.program import program_hash
 from department_nodes.retention import end_expired_grants
 from department_nodes.store.journal import Event, EventType, record
 from department_nodes.store.session import transaction
+from policies.contracts.base import Hash, Slug
 from policies.contracts.grant import SignedGrant
 from policies.standards.loader import load_dataset_standard
 
 log = logging.getLogger("doudi.node")
 SUPERNODE_RESTART_PAUSE_S = 2.0
 ENDING_INTERVAL_S = 600.0
+FINAL_FAMILIES = frozenset({"offer", "policy", "project"})
+
+
+class WaitingRun(BaseModel):
+    """A run in the coordinator's list: untrusted, so every field has its form."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    run_id: Slug
+    attempt: Annotated[int, Field(ge=1, le=10)]
+    project_id: Slug
+    grant_hash: Hash
 
 
 class KeyOfferer:
@@ -39,60 +56,60 @@ class KeyOfferer:
         self._engine = engine
         self._client = client
         self._settled: set[tuple[str, int]] = set()
+        self._recorded: set[tuple[str, int, str]] = set()
 
     def look(self) -> None:
-        """Offer keys once for every waiting run; a refusal is recorded once per attempt."""
+        """Offer keys once for every waiting run. A refusal is recorded once, and tried again unless it is final."""
         department = self._engine.home.config.department
-        answer = self._client.get(f"/v1/runs?state=gathering_keys&department={department}")
-        for run in _runs(answer):
-            run_id, attempt, project_id, grant_hash = run
-            if (run_id, attempt) in self._settled:
+        for run in _runs(self._client.get(f"/v1/runs?state=gathering_keys&department={department}")):
+            if (run.run_id, run.attempt) in self._settled:
                 continue
             try:
-                path = f"/v1/projects/{project_id}/grant?grant_hash={grant_hash}"
+                path = f"/v1/projects/{run.project_id}/grant?grant_hash={run.grant_hash}"
                 signed = SignedGrant.parse(self._client.get_bytes(path))
-                offer = make_offer(self._engine, signed, run_id, attempt)
-                self._client.put_bytes(f"/v1/runs/{run_id}/offers/{department}", offer.to_bytes())
-                log.info("keys offered for %s, attempt %d", run_id, attempt)
+                offer = make_offer(self._engine, signed, run.run_id, run.attempt)
+                self._client.put_bytes(f"/v1/runs/{run.run_id}/offers/{department}", offer.to_bytes())
+                log.info("keys offered for %s, attempt %d", run.run_id, run.attempt)
             except DoudiError as error:
                 if error.code == "coordinator.unreachable":
                     raise
-                log.warning("no keys offered for %s: %s", run_id, error.code)
-                self._record_refusal(run_id, attempt, project_id, error.code)
-            self._settled.add((run_id, attempt))
+                self._record_refusal(run, error.code)
+                # An extract can be corrected and a card pinned while the run waits; these will not change.
+                if error.code.partition(".")[0] not in FINAL_FAMILIES:
+                    continue
+            self._settled.add((run.run_id, run.attempt))
 
-    def _record_refusal(self, run_id: str, attempt: int, project_id: str, code: str) -> None:
+    def _record_refusal(self, run: WaitingRun, code: str) -> None:
+        if (run.run_id, run.attempt, code) in self._recorded:
+            return
+        self._recorded.add((run.run_id, run.attempt, code))
+        log.warning("no keys offered for %s: %s", run.run_id, code)
         with transaction(self._engine.db) as session:
             event = Event(
                 EventType.OFFER_REFUSED,
                 int(self._engine.clock()),
-                project_id=project_id,
-                run_id=run_id,
-                attempt=attempt,
+                project_id=run.project_id,
+                run_id=run.run_id,
+                attempt=run.attempt,
                 code=code,
             )
             record(session, event)
 
 
-def _runs(answer: Any) -> list[tuple[str, int, str, str]]:
-    """Return (run, attempt, project, grant hash) of the coordinator's list. Raises `coordinator.bad_answer`."""
+def _runs(answer: Any) -> list[WaitingRun]:
+    """Return the coordinator's list. Raises `coordinator.bad_answer`."""
     try:
-        return [
-            (
-                str(run["run_id"])[:63],
-                int(run["attempt"]),
-                str(run["project_id"])[:63],
-                str(run["grant_hash"])[:64],
-            )
-            for run in answer
-        ]
-    except (KeyError, TypeError, ValueError):
+        return [WaitingRun.model_validate(run) for run in answer]
+    except (TypeError, ValidationError):
         raise DoudiError("coordinator.bad_answer", "the coordinator's list of runs has the wrong form") from None
 
 
 def run_node(home: NodeHome) -> None:
     """Run the node until SIGTERM or SIGINT."""
     config = home.config
+    lock = _lock(home)
+    # Now, not at the first request: files that change later do not change what is running.
+    program_hash()
     engine = NodeEngine(home)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -118,9 +135,29 @@ def run_node(home: NodeHome) -> None:
         except DoudiError as error:
             # The coordinator may be away for a while; the node keeps asking.
             log.warning("looking for runs: %s", error.code)
+        except Exception as error:  # noqa: BLE001 - the service's border: one bad answer must not end the node
+            log.error("looking for runs: %s", type(error).__name__)
+        if not worker.is_alive():
+            log.error("the worker has ended; the node ends with it, for it could no longer answer")
+            stop.set()
     client.close()
     supernode.join(timeout=10)
     worker.join(timeout=10)
+    lock.close()
+
+
+def _lock(home: NodeHome) -> IO[bytes]:
+    """Hold the node's lock until the process ends: two processes of one node would answer a step twice.
+
+    Raises `node.already_running`.
+    """
+    file = (home.path / "node.lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise DoudiError("node.already_running", "another process runs this node", "Stop it first.") from None
+    return file
 
 
 def _warm(engine: NodeEngine) -> None:

@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from crypto.errors import DoudiError
 from policies.contracts.base import Slug
@@ -45,8 +45,8 @@ class NodeConfig(BaseModel):
     dataset: Slug
     standard_version: Annotated[int, Field(ge=1)] = 1
     extract: str
-    coordinator_url: str
-    superlink_address: str
+    coordinator_url: Annotated[str, StringConstraints(pattern=r"^https://[^/\s]+$")]
+    superlink_address: Annotated[str, StringConstraints(pattern=r"^[^/\s]+:[0-9]{1,5}$")]
     ca_file: str = "ca.crt"
     worker_port: Annotated[int, Field(ge=1024, le=65535)] = 19091
     held_out_seed: Annotated[

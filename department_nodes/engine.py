@@ -222,6 +222,8 @@ class NodeEngine:
         row = session.get(StepRow, (run_id, attempt, step))
         if row is None:
             raise DoudiError("step.interrupted", "the step was withdrawn while it was computed")
+        if row.reply is not None:
+            raise DoudiError("step.answered_elsewhere", "another process of this node answered the step")
         row.reply, row.finished_at, row.seconds_milli = reply, now_s, took_ms
         for name, data in result.values.items():
             self.vault.put(session, project_id, request.grant_hash, run_id, attempt, name, data)

@@ -22,12 +22,15 @@ from department_nodes.home import (
     Trust,
 )
 from department_nodes.store.session import migrate, open_engine
+from policies.standards.loader import load_dataset_standard
 
 
 def create_node(path: Path, config: NodeConfig) -> NodeHome:
     """Make a node's folder with fresh keys and an empty database. Raises `node.exists` rather than replace anything."""
-    if (path / CONFIG_FILE).exists():
+    # Also without its configuration a folder with keys is a node: new keys would make its database and labels unreadable.
+    if any((path / name).exists() for name in (CONFIG_FILE, "keys", "node.db", "periods", "trust.json")):
         raise DoudiError("node.exists", "this folder already holds a node", "Choose another folder, or use this node.")
+    load_dataset_standard(config.dataset, config.standard_version)
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.chmod(path, 0o700)
     keys = path / "keys"
@@ -47,6 +50,6 @@ def create_node(path: Path, config: NodeConfig) -> NodeHome:
     engine = open_engine(home.database_url)
     migrate(engine)
     engine.dispose()
-    # The configuration is written last: a folder without it is no node, and `init` may be called again.
+    # The configuration is written last: until then no command takes the folder for a node.
     write_config(path, config)
     return home

@@ -82,4 +82,6 @@ def read_clean(home: NodeHome) -> Extract:
     ids, bad = normalise_resident_ids(table.column("resident_id").to_pylist())
     if bad:
         raise DoudiError("extract.faults", "the extract has invalid resident ID numbers", "Run `doudi node check`.")
-    return Extract(table, standard, [number.encode() for number in ids])
+    # In the order of the numbers, whatever order a file or a database gives: rows are named by position between steps.
+    order = np.argsort(np.array(ids), kind="stable")
+    return Extract(table.take(order), standard, [ids[row].encode() for row in order.tolist()])

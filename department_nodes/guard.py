@@ -152,9 +152,17 @@ def verify_grant_terms(grant: Grant, site: Site, now_s: int) -> Participant:
     config = site.config
     me = grant.participant(config.department)
     if me.identity_key != site.identity_key or me.approval_key != site.approval_key:  # 2
-        raise DoudiError("grant.wrong_key", "the grant names other keys for this department than its own")
+        raise DoudiError(
+            "grant.wrong_key",
+            "the grant names other keys for this department than its own",
+            "Give the lead this node's present card and ask for a new draft.",
+        )
     if site.trust.centre is None or site.trust.centre.approval_key != grant.centre_key:
-        raise DoudiError("grant.untrusted_key", "the centre's key is not the one that this department pinned")
+        raise DoudiError(
+            "grant.untrusted_key",
+            "the centre's key is not the one that this department pinned",
+            "Compare fingerprints with the centre, then `doudi node trust`.",
+        )
     for participant in grant.participants:
         if participant.department == config.department:
             continue
@@ -166,8 +174,10 @@ def verify_grant_terms(grant: Grant, site: Site, now_s: int) -> Participant:
                 "Compare fingerprints with that department before you trust its new card.",
             )
     _verify_scheduler(grant, site)
-    if now_s < grant.not_before - CLOCK_TOLERANCE_S or now_s > grant.expires_at:  # 3
-        raise DoudiError("grant.expired", "the grant is not valid now", "Ask for a new grant.")
+    if now_s < grant.not_before - CLOCK_TOLERANCE_S:  # 3
+        raise DoudiError("grant.not_yet_valid", "the grant is not valid yet", "Wait for its first day.")
+    if now_s > grant.expires_at:
+        raise DoudiError("grant.expired", "the grant has expired", "Ask for a new grant.")
     if grant.program_hash != site.program_hash:  # 4
         raise DoudiError(
             "grant.wrong_program",
@@ -180,10 +190,25 @@ def verify_grant_terms(grant: Grant, site: Site, now_s: int) -> Participant:
         config.standard_version,
         standard.standard_hash(),
     ):
-        raise DoudiError("grant.wrong_standard", "the grant names another data standard than this node's")
+        raise DoudiError(
+            "grant.wrong_standard",
+            "the grant names another data standard than this node's",
+            "Install the standard that the grant names, or ask for a new draft.",
+        )
     unknown = set(me.columns) - set(standard.feature_names)
     if unknown or set(me.columns) & set(config.policy.excluded_columns):
-        raise DoudiError("grant.column_not_allowed", "the grant names a column that this department does not give")
+        raise DoudiError(
+            "grant.column_not_allowed",
+            "the grant names a column that this department does not give",
+            "See excluded_columns in node.toml.",
+        )
+    outcomes = {column.name for column in standard.columns if column.role == "outcome"}
+    if me.role == "lead" and grant.label.target not in outcomes:
+        raise DoudiError(
+            "grant.unknown_target",
+            "the lead's data standard has no such outcome",
+            f"It has: {', '.join(outcomes) or '–'}.",
+        )
     _verify_site_policy(grant, me, site)  # 6
     return me
 

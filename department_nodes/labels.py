@@ -77,9 +77,10 @@ class LabelOffice:
         master = home.key(RELEASE_KEY)
         self._release_key = _derive(master, "release", project_id)
         # The flag is permanent: it depends on the household and the target, not on project or period.
-        self._split_key = hashlib.sha256(b"doudi-split-v1|" + self._seed.encode()).digest()
-        if not self._seed:
-            self._split_key = _derive(master, "split", "")
+        self._split_key = split_key(self._seed) if self._seed else _derive(master, "split", "")
+        # Outside the register the flag always comes from the secret key: with a public seed a department could otherwise
+        # compute the flags of its own pseudonyms, and see from the ones that differ who is in the register.
+        self._outside_split_key = _derive(master, "split-outside", project_id)
 
     def frozen_labels(self, register: Register, terms: LabelTerms) -> dict[str, int]:
         """Return the labels of this period by household: those frozen at its first release, and new households as they are now.
@@ -113,8 +114,13 @@ class LabelOffice:
         frozen = self.frozen_labels(register, terms)
         units = [b"household|" + name.encode() for name in register.households]
         labels = np.array([frozen[name] for name in register.households], np.uint8)
-        inside = self._draw(units, labels, terms)
-        others = self._draw([b"pseudonym|" + point for point in outside], np.zeros(len(outside), np.uint8), terms)
+        inside = self._draw(units, labels, terms, self._split_key)
+        others = self._draw(
+            [b"pseudonym|" + point for point in outside],
+            np.zeros(len(outside), np.uint8),
+            terms,
+            self._outside_split_key,
+        )
         return Release(
             bits=np.concatenate([inside.bits[household_of_slot], others.bits]),
             held_out=np.concatenate([inside.held_out[household_of_slot], others.held_out]),
@@ -126,10 +132,15 @@ class LabelOffice:
         units = [b"household|" + name.encode() for name in register.households]
         return held_out_flags(self._split_key, units, terms.target, terms.held_out_percent)
 
-    def _draw(self, units: Sequence[bytes], labels: UInt8Array, terms: LabelTerms) -> Release:
+    def _draw(self, units: Sequence[bytes], labels: UInt8Array, terms: LabelTerms, split: bytes) -> Release:
         words = draw_words(self._release_key, units, terms.target, terms.label_period, terms.epsilon_milli)
         bits = randomise(labels, words, keep_threshold(terms.epsilon_milli))
-        return Release(bits, held_out_flags(self._split_key, units, terms.target, terms.held_out_percent), labels)
+        return Release(bits, held_out_flags(split, units, terms.target, terms.held_out_percent), labels)
+
+
+def split_key(seed: str) -> bytes:
+    """Return the key of the held-out flags that a published seed stands for; it protects nothing."""
+    return hashlib.sha256(b"doudi-split-v1|" + seed.encode()).digest()
 
 
 def _derive(master: bytes, use: str, project_id: str) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from crypto.errors import DoudiError
 
-PACKAGES = ("crypto", "department_nodes", "policies")
+PACKAGES = ("command_line", "crypto", "department_nodes", "policies")
 LEFT_OUT = {"__pycache__"}
 DOCUMENTATION = {".md"}  # wheels do not hold it, and it runs nothing
 

@@ -11,13 +11,13 @@ from crypto.errors import DoudiError
 from department_nodes.engine import NodeEngine
 from department_nodes.store.journal import Event, EventType, record
 from department_nodes.store.models import GrantRow, LinkageScalarRow, ProjectRow, RunKeyRow, SealedValueRow, StepRow
-from department_nodes.store.session import transaction
+from department_nodes.store.session import transaction, truncate_log
 from department_nodes.store.vault import KEPT_VALUES
 from policies.contracts.grant import SignedGrant
 
 
 def leave_project(engine: NodeEngine, project_id: str) -> None:
-    """Destroy a project's keys, models, results and stored replies. Raises `project.unknown` or `project.left`.
+    """Destroy a project's keys, models, results and stored replies. Raises `project.left`.
 
     The project's storage key goes with them, so nothing that remains in this database opens. A copy of the database from
     before, together with the node's storage key, still does: destroy old backups too.
@@ -26,7 +26,10 @@ def leave_project(engine: NodeEngine, project_id: str) -> None:
     with transaction(engine.db) as session:
         row = session.get(ProjectRow, project_id)
         if row is None:
-            raise DoudiError("project.unknown", "this node takes no part in the project", "See `doudi node status`.")
+            # Left before the first run: the node must not join when one starts.
+            session.add(ProjectRow(project_id=project_id, sealed_key=None, joined_at=now_s, left_at=now_s))
+            record(session, Event(EventType.PROJECT_LEFT, now_s, project_id=project_id))
+            return
         if row.left_at is not None:
             raise DoudiError("project.left", "this department has left the project already")
         grants = select(GrantRow.grant_hash).where(GrantRow.project_id == project_id)
@@ -35,6 +38,7 @@ def leave_project(engine: NodeEngine, project_id: str) -> None:
         row.sealed_key, row.left_at = None, now_s
         record(session, Event(EventType.PROJECT_LEFT, now_s, project_id=project_id))
     shutil.rmtree(engine.home.path / "periods" / project_id, ignore_errors=True)
+    truncate_log(engine.db)
 
 
 def end_expired_grants(engine: NodeEngine) -> int:
@@ -62,4 +66,6 @@ def end_expired_grants(engine: NodeEngine) -> int:
             event = Event(EventType.GRANT_ENDED, now_s, project_id=row.project_id, grant_hash=row.grant_hash)
             record(session, event)
             ended += 1
+    # At every look, not only now: a reader may have kept the log from being truncated the last time.
+    truncate_log(engine.db)
     return ended

@@ -2,17 +2,21 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
+from pydantic import Field, ValidationError
+
+from command_line.documents import write_atomically
 from crypto.errors import DoudiError
 from department_nodes.client import CoordinatorClient
 from department_nodes.engine import NodeEngine
 from department_nodes.guard import verify_grant
 from department_nodes.home import NodeHome
 from department_nodes.officers import make_manifest, record_schedule
-from policies.contracts.base import malformed
+from policies.contracts.base import Document, Hash, Slug, malformed
 from policies.contracts.grant import SignedGrant
-from policies.contracts.manifest import KeyOffer, SignedManifest
+from policies.contracts.manifest import KeyOffer, Mode, SignedManifest
 
 POLL_S = 0.5
 
@@ -31,28 +35,91 @@ def schedule_run(
     `partial` is not set; a sum-only run always needs everyone.
     """
     engine = NodeEngine(home)
-    run = client.get(f"/v1/runs/{run_id}")
+    run = recall_run(home, run_id)
+    _require_same(run, client.get(f"/v1/runs/{run_id}"))
+    stored = _manifest_file(home, run)
+    if stored.is_file():
+        # One manifest per attempt: signed again, two would be valid, and the coordinator could use either.
+        manifest = SignedManifest.parse(stored.read_bytes())
+        client.put_bytes(f"/v1/runs/{run_id}/manifest", manifest.to_bytes())
+        return manifest
     signed = _own_grant(client, run)
     verify_grant(signed, engine.site(), int(time.time()))
     wanted = {participant.department for participant in signed.grant.participants}
-    offers = _gather(client, run_id, run["attempt"], wanted, wait_s, on_waiting)
+    offers = _gather(client, run_id, run.attempt, wanted, wait_s, on_waiting)
     missing = sorted(wanted - {offer.department for offer in offers})
-    if missing and not (partial and run["mode"] == "evidence"):
+    if missing and not (partial and run.mode == "evidence"):
         raise DoudiError(
             "run.keys_missing",
             f"no keys from {', '.join(missing)}",
             "See `doudi node status` at those departments; an evidence run may go on with --partial.",
         )
-    manifest = make_manifest(home, signed, run, offers, run["mode"], int(time.time()))
+    manifest = make_manifest(home, signed, run.model_dump(), offers, run.mode, int(time.time()))
+    write_atomically(stored, manifest.to_bytes())
     client.put_bytes(f"/v1/runs/{run_id}/manifest", manifest.to_bytes())
     record_schedule(engine, manifest.manifest, signed.grant.project_id)
     return manifest
 
 
-def _own_grant(client: CoordinatorClient, run: dict[str, Any]) -> SignedGrant:
-    path = f"/v1/projects/{run['project_id']}/grant?grant_hash={run['grant_hash']}"
+class CreatedRun(Document):
+    """What the scheduler's officer started: the manifest is signed for this, whatever the coordinator says later."""
+
+    run_id: Slug
+    project_id: Slug
+    grant_hash: Hash
+    run_number: Annotated[int, Field(ge=1)]
+    attempt: Annotated[int, Field(ge=1, le=10)]
+    mode: Mode
+
+
+def remember_run(
+    home: NodeHome, answer: dict[str, Any], project_id: str | None = None, mode: str | None = None
+) -> CreatedRun:
+    """Store a run that this officer has just created or restarted, and return it.
+
+    Raises `run.not_as_asked` when the coordinator created another run than was asked for.
+    """
+    try:
+        run = CreatedRun.model_validate({name: answer[name] for name in CreatedRun.model_fields})
+    except (KeyError, TypeError, ValidationError):
+        raise malformed("CreatedRun", "the coordinator's answer has the wrong form") from None
+    if (project_id or run.project_id, mode or run.mode) != (run.project_id, run.mode):
+        raise DoudiError(
+            "run.not_as_asked", "the coordinator created another run than was asked for", "Ask the centre."
+        )
+    write_atomically(home.path / "scheduled" / f"{run.run_id}.json", run.to_bytes())
+    return run
+
+
+def recall_run(home: NodeHome, run_id: str) -> CreatedRun:
+    """Return a run that was created with this node's folder. Raises `run.not_created_here`."""
+    path = home.path / "scheduled" / f"{Path(run_id).name}.json"
+    if not path.is_file():
+        raise DoudiError(
+            "run.not_created_here",
+            "this run was not created here",
+            "Use `doudi node create-run` or `restart-run` first.",
+        )
+    return CreatedRun.parse(path.read_bytes())
+
+
+def _require_same(run: CreatedRun, answer: Any) -> None:
+    """Raise `run.not_as_asked` when the coordinator now tells another project, grant, number, attempt or mode."""
+    told = {name: answer.get(name) for name in CreatedRun.model_fields} if isinstance(answer, dict) else {}
+    if told != run.model_dump(mode="json"):
+        raise DoudiError(
+            "run.not_as_asked", "the coordinator tells another run than the one created here", "Ask the centre."
+        )
+
+
+def _manifest_file(home: NodeHome, run: CreatedRun) -> Path:
+    return home.path / "scheduled" / f"{run.run_id}-{run.attempt}.manifest.json"
+
+
+def _own_grant(client: CoordinatorClient, run: CreatedRun) -> SignedGrant:
+    path = f"/v1/projects/{run.project_id}/grant?grant_hash={run.grant_hash}"
     signed = SignedGrant.parse(client.get_bytes(path))
-    if signed.grant_hash != run["grant_hash"]:
+    if signed.grant_hash != run.grant_hash:
         raise DoudiError("grant.wrong_hash", "the coordinator delivered another grant than the run names")
     return signed
 
@@ -73,7 +140,9 @@ def _gather(
             offers = [KeyOffer.model_validate(item) for item in answer["offers"]]
         except (KeyError, TypeError, ValueError):
             raise malformed("KeyOffer", "the coordinator's list of offers has the wrong form") from None
-        current = [offer for offer in offers if offer.attempt == attempt and offer.department in wanted]
+        current = list(
+            {item.department: item for item in offers if item.attempt == attempt and item.department in wanted}.values()
+        )
         if len(current) == len(wanted) or time.monotonic() > deadline:
             return current
         if len(current) != shown:

@@ -25,12 +25,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "fetched": ("grant fetched: {hash}, {count} of {needed} signatures", "已取得授权：{hash}，签名 {count}/{needed}"),
     "run_created": (
-        "run {run_id}, number {run_number}: departments are asked for keys",
-        "运行 {run_id}，第 {run_number} 次：正在向各部门索取密钥",
+        "run {run_id}, number {run_number}, attempt {attempt}, mode {mode}: departments are asked for keys",
+        "运行 {run_id}，第 {run_number} 次，第 {attempt} 次尝试，模式 {mode}：正在向各部门索取密钥",
     ),
     "scheduled": (
-        "run {run_id} scheduled with {departments} departments",
-        "运行 {run_id} 已排定，{departments} 个部门参加",
+        "run {run_id} scheduled: number {number}, attempt {attempt}, mode {mode}, {departments} departments",
+        "运行 {run_id} 已排定：第 {number} 次，第 {attempt} 次尝试，模式 {mode}，{departments} 个部门参加",
     ),
     "waiting_keys": ("waiting for keys: {offered} of {wanted}", "等待密钥：{offered}/{wanted}"),
     "progress": (

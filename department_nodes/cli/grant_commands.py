@@ -1,6 +1,7 @@
 """Grants: drafting, previewing and signing them. The acts of the department's officers."""
 
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -24,7 +25,7 @@ def draft(
     target: Annotated[str, typer.Option(help="the outcome column")],
     label_period: Annotated[str, typer.Option(help="period in which a household's bit stays, for example 2026")],
     departments: Annotated[list[str], typer.Option("--department", help="supporting department; repeat")],
-    epsilon: Annotated[float, typer.Option(help="ε of the label, per household and period")] = 1.0,
+    epsilon: Annotated[float, typer.Option(min=0.001, max=8, help="ε of the label, per household and period")] = 1.0,
     mode: Annotated[str, typer.Option(help="evidence, sum-only or both")] = "both",
     days: Annotated[int, typer.Option(min=1, help="days until it expires")] = 365,
     runs: Annotated[int, typer.Option(min=1, help="runs that it allows")] = 5,
@@ -37,6 +38,8 @@ def draft(
     from policies.contracts.grant import SignedGrant
 
     node = open_home(home)
+    if not math.isfinite(epsilon):
+        raise typer.BadParameter("expected a number between 0.001 and 8", param_hint="--epsilon")
     modes = {"evidence": ("evidence",), "sum-only": ("sum_only",), "both": ("evidence", "sum_only")}
     if mode not in modes:
         raise typer.BadParameter("expected evidence, sum-only or both", param_hint="--mode")
@@ -105,11 +108,13 @@ def sign(
     signed = sign_as_owner(engine, unsigned)
     if out is not None:
         write_and_name(out, signed.to_bytes())
+    elif not submit:
+        print(signed.to_bytes().decode())
     if submit:
         client = connect(engine.home)
         client.put_bytes(f"/v1/projects/{signed.grant.project_id}/grant", signed.to_bytes())
     counts = {"count": len(signed.signatures), "needed": len(required_signatures(signed.grant))}
-    console.fact("signed", {"department": department, "hash": signed.grant_hash, **counts}, as_json=False)
+    console.note("signed", department=department, hash=signed.grant_hash, **counts)
 
 
 @app.command("fetch-grant")

@@ -22,9 +22,12 @@ def create_run(
     as_json: AsJson = False,
 ) -> None:
     """Begin a run: the coordinator asks the departments' nodes for fresh keys. Only the scheduler may."""
+    from department_nodes.scheduling import remember_run
+
     node = open_home(home)
-    run = connect(node).post(f"/v1/projects/{project}/runs", {"mode": mode.replace("-", "_")})
-    facts = {"run_id": run["run_id"], "run_number": run["run_number"]}
+    wanted = mode.replace("-", "_")
+    run = remember_run(node, connect(node).post(f"/v1/projects/{project}/runs", {"mode": wanted}), project, wanted)
+    facts = {"run_id": run.run_id, "run_number": run.run_number, "attempt": run.attempt, "mode": run.mode}
     console.fact("run_created", facts, as_json=as_json)
 
 
@@ -32,8 +35,12 @@ def create_run(
 @ending_with_code
 def restart_run(run_id: Annotated[str, typer.Argument()], home: HomeOption, as_json: AsJson = False) -> None:
     """Begin the next attempt of a failed or stopped run. Schedule it again afterwards."""
-    run = connect(open_home(home)).post(f"/v1/runs/{run_id}/restart", {})
-    facts = {"run_id": run["run_id"], "run_number": run["run_number"]}
+    from department_nodes.scheduling import recall_run, remember_run
+
+    node = open_home(home)
+    before = recall_run(node, run_id)
+    run = remember_run(node, connect(node).post(f"/v1/runs/{run_id}/restart", {}), before.project_id, before.mode)
+    facts = {"run_id": run.run_id, "run_number": run.run_number, "attempt": run.attempt, "mode": run.mode}
     console.fact("run_created", facts, as_json=as_json)
 
 
@@ -67,7 +74,14 @@ def schedule(
     signed = schedule_run(node, connect(node), run_id, wait_s, partial, lambda **v: console.note("waiting_keys", **v))
     if out is not None:
         write_and_name(out, signed.to_bytes())
-    facts = {"run_id": run_id, "departments": len(signed.manifest.offers)}
+    manifest = signed.manifest
+    facts = {
+        "run_id": run_id,
+        "departments": len(manifest.offers),
+        "mode": manifest.mode,
+        "number": manifest.run_number,
+        "attempt": manifest.attempt,
+    }
     console.fact("scheduled", facts, as_json=False)
 
 

@@ -60,7 +60,8 @@ def train(context: StepContext) -> StepResult:
     result.values[MODEL_VALUE] = model.to_bytes()
     if mode in ("evidence", "both"):
         _add_evidence(context, result, extract, training, evidence, train_rows, base_rate, slots)
-    if mode in ("sum_only", "both"):
+    # What a cap withholds stays withheld in the sum too: with the others' levels the lead could subtract it out again.
+    if mode in ("sum_only", "both") and "evidence_withheld" not in result.facts:
         _add_sum(context, result, training, evidence, base_rate, slots)
     result.reports["training"] = {
         "people": extract.people,
@@ -133,7 +134,7 @@ def _add_evidence(
     except DoudiError as error:
         if error.code != "disclosure.over_cap" or context.request.mode != "both":
             raise
-        # The sum still goes out: it tells the lead less than a level, which is what the cap asks for.
+        # The run goes on without this department; a sum-only run of its own stays possible.
         result.facts["evidence_withheld"] = error.code
         return
     result.reports["disclosure"] = outcome.report

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -32,6 +32,12 @@ def open_engine(url: str) -> Engine:
             ):
                 cursor.execute(f"PRAGMA {pragma}")
             cursor.close()
+            # The driver would begin a transaction at the first write only, and a charge reads before it writes.
+            connection.isolation_level = None
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 
@@ -71,3 +77,16 @@ def transaction(engine: Engine) -> Iterator[Session]:
     """Run a block in one transaction: all of it is durable, or none."""
     with Session(engine, expire_on_commit=False) as session, session.begin():
         yield session
+
+
+def truncate_log(engine: Engine) -> None:
+    """Empty SQLite's write-ahead log, where deleted values would stay readable until the next checkpoint.
+
+    A connection that is reading keeps the log as it is; the node's service tries again.
+    """
+    if engine.dialect.name == "sqlite":
+        raw = engine.raw_connection()
+        try:
+            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            raw.close()

@@ -184,7 +184,7 @@ def test_failure_classes_have_their_exit_codes(homes, tmp_path):
     assert "coordinator.unreachable" in call("status", "--officer-home", officer, code=4).stderr
     (tmp_path / "bad.json").write_text("{}")
     assert "document.malformed" in call("register", tmp_path / "bad.json", "--officer-home", officer, code=5).stderr
-    assert "file.unreadable" in call("sign", tmp_path / "none.json", "--officer-home", officer, code=5).stderr
+    assert "document.unreadable" in call("sign", tmp_path / "none.json", "--officer-home", officer, code=5).stderr
     assert "file.unreadable" in call("status", "--officer-home", tmp_path / "nowhere", code=5).stderr
     assert "config.missing" in call("run", "--home", tmp_path / "nowhere", code=5).stderr
     call("register", code=2)

@@ -101,7 +101,7 @@ def test_a_grant_out_of_time_is_refused(region: Region, stages: Stages) -> None:
     assert verify_grant(stages.signed, site, grant.expires_at)
     assert refusal(region, stages.signed, grant.expires_at + 1) == "grant.expired"
     assert verify_grant(stages.signed, site, grant.not_before - 60)
-    assert refusal(region, stages.signed, grant.not_before - 61) == "grant.expired"
+    assert refusal(region, stages.signed, grant.not_before - 61) == "grant.not_yet_valid"
 
 
 TERMS: list[tuple[str, Callable[[Grant], Grant], str]] = [
@@ -109,6 +109,7 @@ TERMS: list[tuple[str, Callable[[Grant], Grant], str]] = [
     ("another identity key", lambda g: changed_share(g, "housing", identity_key=OTHER_KEY), "grant.untrusted_key"),
     ("scheduling key", lambda g: changed(g, "scheduler", key=OTHER_KEY), "grant.untrusted_key"),
     ("program", lambda g: changed(g, program_hash=OTHER_HASH), "grant.wrong_program"),
+    ("own scheduling key", lambda g: changed(g, "scheduler", department=NODE, key=OTHER_KEY), "grant.untrusted_key"),
     ("dataset", lambda g: changed_share(g, NODE, dataset="housing"), "grant.wrong_standard"),
     ("standard version", lambda g: changed_share(g, NODE, standard_version=2), "grant.wrong_standard"),
     ("standard hash", lambda g: changed_share(g, NODE, standard_hash=OTHER_HASH), "grant.wrong_standard"),

@@ -28,6 +28,10 @@ def test_a_second_init_in_the_same_folder_is_refused_and_changes_nothing(region:
     with pytest.raises(DoudiError, match=r"node\.exists"):
         create_node(home.path, home.config)
     assert home.key("identity.key") == before
+    (home.path / "node.toml").unlink()
+    with pytest.raises(DoudiError, match=r"node\.exists"):
+        create_node(home.path, home.config)
+    assert home.key("identity.key") == before
 
 
 def test_a_key_that_others_may_read_is_refused(region: Region) -> None:

@@ -9,8 +9,9 @@ from sqlalchemy import func, select
 from crypto.errors import DoudiError
 from department_nodes.accounts_of_runs import result_arrays, sent, usage
 from department_nodes.engine import NodeEngine
+from department_nodes.offers import make_offer
 from department_nodes.retention import end_expired_grants, leave_project
-from department_nodes.store.models import LinkageScalarRow, RunKeyRow, SealedValueRow, StepRow
+from department_nodes.store.models import LinkageScalarRow, ProjectRow, RunKeyRow, SealedValueRow, StepRow
 from department_nodes.store.session import transaction
 
 PROJECT = "support-2026"
@@ -54,6 +55,20 @@ def test_leaving_destroys_everything_but_the_account_of_what_was_sent(region_bef
         leave_project(engine, PROJECT)
 
 
-def test_leaving_an_unknown_project_is_refused(region_before: Any) -> None:
-    with pytest.raises(DoudiError, match=r"project\.unknown"):
-        leave_project(region_before(None).engines[NODE], "other")
+def test_a_department_that_leaves_before_the_first_run_never_joins(region_before: Any, stages: Stages) -> None:
+    region = region_before(None)
+    leave_project(region.engines[NODE], "later")
+    signed = region.sign(region.draft(project_id="later"))
+    with pytest.raises(DoudiError, match=r"project\.left"):
+        make_offer(region.engines[NODE], signed, "run-9", 1)
+
+
+def test_what_was_destroyed_is_not_readable_in_the_databases_files(region_before: Any, stages: Stages) -> None:
+    region = region_before(None)
+    engine = region.engines[NODE]
+    with transaction(engine.db) as session:
+        sealed = session.get_one(ProjectRow, PROJECT).sealed_key
+    folder = engine.home.path
+    assert any(sealed in path.read_bytes() for path in folder.glob("node.db*"))
+    leave_project(engine, PROJECT)
+    assert not any(sealed in path.read_bytes() for path in folder.glob("node.db*"))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from region import EXTRACT, LEAD, Opened, Region, Stages, code_of, edited, parts_of
+from region import EXTRACT, LEAD, Opened, Region, Stages, edited, parts_of
 from sqlalchemy import select
 
 from crypto.errors import DoudiError
@@ -18,7 +18,6 @@ from department_nodes.store.models import EvidenceChargeRow
 from department_nodes.store.session import transaction
 from department_nodes.training.evidence_model import EvidenceModel
 from policies.contracts.framing import parse_frame
-from policies.contracts.grant import EvidenceTerms
 from policies.contracts.steps import Step
 
 NODE = "tax"
@@ -148,15 +147,23 @@ def test_over_the_disclosure_cap_evidence_is_refused_in_evidence_mode(region_bef
     assert evidence_charges(region) == []
 
 
-def test_over_the_disclosure_cap_mode_both_withholds_evidence_and_sends_and_charges_the_sum(
+def test_over_the_disclosure_cap_mode_both_withholds_evidence_and_sum_and_charges_nothing(
     region_before: Any, stages: Stages
 ) -> None:
+    """With the others' levels the lead could subtract a sum down to the very evidence that the cap withholds."""
     region = region_before(Step.TRAIN)
     region.set_policy(NODE, **EVERY_LEVEL_TELLS_TOO_MUCH)
     reply = region.engines[NODE].answer(stages.request(Step.TRAIN, NODE))
-    assert set(parts_of(reply)) == {"sum", "sum-key"}
+    assert set(parts_of(reply)) == set()
     assert parse_frame(reply[64:]).header["facts"]["evidence_withheld"] == "disclosure.over_cap"
-    assert evidence_charges(region) == [SUM_BITS_PER_PERSON]
+    assert evidence_charges(region) == []
+
+
+def test_over_the_disclosure_cap_a_sum_only_run_is_still_possible(region_before: Any, stages: Stages) -> None:
+    region = region_before(None)
+    region.set_policy(NODE, **EVERY_LEVEL_TELLS_TOO_MUCH)
+    manifest = region.schedule(stages.signed, "run-2", 2, mode="sum_only")
+    assert "sum_only" in region.run(stages.signed, manifest)["metrics"]
 
 
 def test_the_run_goes_on_with_the_evidence_of_the_others_when_one_withholds_it(
@@ -166,7 +173,7 @@ def test_the_run_goes_on_with_the_evidence_of_the_others_when_one_withholds_it(
     region.set_policy(NODE, **EVERY_LEVEL_TELLS_TOO_MUCH)
     outcome = region.run(stages.signed, stages.manifest)
     assert outcome["metrics"]["evidence"]["contributions"][NODE] == 0
-    assert "sum_only" in outcome["metrics"]
+    assert "sum_only" not in outcome["metrics"]
 
 
 def test_the_disclosure_meter_is_kept_for_the_officer(stages: Stages) -> None:
@@ -191,46 +198,14 @@ def test_a_training_set_that_is_too_small_gives_a_clear_code(region_before: Any,
 
 
 @pytest.mark.parametrize(("step", "name"), [(Step.RELEASE, LEAD), (Step.TRAIN, NODE), (Step.COMBINE, LEAD)])
-def test_an_extract_whose_rows_moved_after_the_linkage_is_refused(
+def test_rows_in_another_order_change_nothing_and_other_people_are_refused(
     region_before: Any, stages: Stages, step: Step, name: str
 ) -> None:
     region = region_before(step)
     path = region.folder / name / EXTRACT
     table = pq.read_table(path)
-    pq.write_table(table.take(list(reversed(range(table.num_rows)))), path)
-    assert region.ask(step, name, stages.request(step, name)) == "extract.changed"
     pq.write_table(table.slice(0, table.num_rows - 1), path)
     assert region.ask(step, name, stages.request(step, name)) == "extract.changed"
-    pq.write_table(table, path)
+    # A database gives its rows in any order: the node names them by their number's place, not by the file's.
+    pq.write_table(table.take(list(reversed(range(table.num_rows)))), path)
     assert region.ask(step, name, stages.request(step, name)) == "ok"
-
-
-def test_the_lead_refuses_a_level_above_those_granted(region_before: Any, stages: Stages) -> None:
-    # A department that was granted 32 levels is asked under a grant of two: its own levels come out of range at the lead.
-    region = region_before(Step.BLIND)
-    grant = region.draft()
-    terms = EvidenceTerms(levels=2, max_slots=grant.evidence.max_slots, bits_per_person_and_year=60)
-    signed = region.sign(grant.model_copy(update={"evidence": terms}))
-    manifest = region.schedule(signed, "run-a", mode="evidence", departments=(LEAD, NODE, "housing"))
-    outcome = region.run(signed, manifest)
-    assert int(Opened(region, signed, manifest).evidence("housing").max()) <= 1
-    assert outcome["run"]["departments"] == [LEAD, "housing", NODE]
-
-
-@pytest.mark.parametrize(("part", "code"), [("evidence", "evidence.wrong_length"), ("sum", "evidence.wrong_length")])
-def test_evidence_for_another_register_is_refused_by_the_lead(
-    region_before: Any, stages: Stages, part: str, code: str
-) -> None:
-    region = region_before(Step.COMBINE)
-    request = stages.request(Step.COMBINE, LEAD)
-    name = f"{part}/{NODE}"
-    data = parse_frame(request).parts[name]
-    assert region.ask(Step.COMBINE, LEAD, edited(request, {name: data[:-17]})) == code
-    more = edited(request, {name: parse_frame(stages.reply(Step.TRAIN, NODE)[64:]).parts[part]})
-    assert region.ask(Step.COMBINE, LEAD, more) == code
-
-
-def test_the_lead_refuses_to_combine_without_any_evidence(region_before: Any, stages: Stages) -> None:
-    region = region_before(Step.COMBINE)
-    request = edited(stages.request(Step.COMBINE, LEAD), terms={"evidence": [], "sum": []})
-    assert code_of(region.engines[LEAD].answer(request)) == "run.no_evidence"
