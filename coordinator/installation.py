@@ -1,6 +1,6 @@
 """Setting up a coordinator: its home folder, and the officer's folder with the keys that must not lie on its host.
 
-The officer's folder belongs on the officer's own device (design section 6): whoever takes the coordinator's host must not
+The officer's folder belongs on the officer's own device: whoever takes the coordinator's host must not
 find there what approves grants, acts as the centre or issues certificates.
 """
 

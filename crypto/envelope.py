@@ -5,8 +5,8 @@ header is also the HPKE info, so that nobody can take the signature off, sign th
 
     01 ‖ header length, 2 bytes big-endian ‖ header, canonical JSON ‖ signature (64) ‖ sealed payload
 
-An envelope says nothing about freshness: whoever opens it keeps the rule "one message per header" (design, section
-4.1). Imports `canonical`, `sealing`, `signing`, `domains` and `errors`.
+An envelope says nothing about freshness: whoever opens it keeps the rule "one message per header". Imports
+`canonical`, `sealing`, `signing`, `domains` and `errors`.
 """
 
 import dataclasses

@@ -3,7 +3,7 @@
 Each pair of parties agrees on a key by X25519 (RFC 7748), HKDF-SHA256 (RFC 5869) bound to context, names and public
 keys, and AES-256-CTR as the stream; the party with the smaller name adds the stream, the other subtracts it, in
 Z_2^16. The pairwise masking of Bonawitz et al. 2017 without its recovery from lost parties: a missing party makes the
-sum unreadable on purpose (design, section 4.8), since a second sum over another set would be a difference attack.
+sum unreadable on purpose, since a second sum over another set would be a difference attack.
 
 Who is protected from whom: the receiver of the masked vectors learns their sum only. Parties that collude with it learn
 the sum of the others, so two honest parties are needed for anything to stay hidden, and of three parties no two may

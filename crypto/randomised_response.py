@@ -1,7 +1,7 @@
 """Label release: randomised response on one bit per household, from a keyed function so that it is drawn once.
 
 Warner 1965, "Randomized response: a survey technique for eliminating evasive answer bias"; label differential privacy
-for training after Ghazi, Golowich, Kumar, Manurangsi, Zhang 2021 (arXiv:2102.06062). Design, section 4.3.
+for training after Ghazi, Golowich, Kumar, Manurangsi, Zhang 2021 (arXiv:2102.06062).
 Imports `numpy`, `domains` and `errors`.
 """
 

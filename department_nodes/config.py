@@ -1,6 +1,6 @@
 """The node's configuration and site policy: `node.toml` in the node's home folder. Unknown keys are refused.
 
-The coordinator cannot change anything here: a site policy can only narrow what a grant allows (design section 6).
+The coordinator cannot change anything here: a site policy can only narrow what a grant allows.
 """
 
 import tomllib

@@ -1,4 +1,4 @@
-"""The lead's labels: frozen per period, turned into one randomised bit per household, the same bit for ever (design 4.3).
+"""The lead's labels: frozen per period, turned into one randomised bit per household, the same bit for ever.
 
 Privacy unit: a household's label for one target and period. Neighbouring relation: that label replaced. Guarantee: ε-local
 differential privacy by randomised response (Warner 1965; label DP: Ghazi et al. 2021), towards everybody but the lead. The 64

@@ -1,4 +1,4 @@
-"""The hash of the installed program: what a grant pins, so that no other code answers for it (design section 8)."""
+"""The hash of the installed program: what a grant pins, so that no other code answers for it."""
 
 import hashlib
 from functools import cache

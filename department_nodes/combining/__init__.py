@@ -1,1 +1,1 @@
-"""The lead department's need model: combining evidence per household, explaining and evaluating it (design 4.7)."""
+"""The lead department's need model: combining evidence per household, explaining and evaluating it."""

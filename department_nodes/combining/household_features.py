@@ -1,4 +1,4 @@
-"""From people to households: the inputs of the lead's need model (design 4.7). Pure: numpy only."""
+"""From people to households: the inputs of the lead's need model. Pure: numpy only."""
 
 from collections.abc import Mapping
 from typing import Any

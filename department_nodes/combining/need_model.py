@@ -1,4 +1,4 @@
-"""The lead's need model: gradient boosting over evidence levels and own columns, calibrated (design 4.7).
+"""The lead's need model: gradient boosting over evidence levels and own columns, calibrated.
 
 The lead trains it on its own node with its own exact labels, so nothing is charged to ε. Scores only ever add households to a
 caseworker's list. Pure: numpy and sklearn; the model lives in memory for one run and is never stored as a pickle.

@@ -1,4 +1,4 @@
-"""Exact Shapley values of a household's score over the departments (design 4.7; Shapley 1953; Lundberg and Lee 2017).
+"""Exact Shapley values of a household's score over the departments (Shapley 1953; Lundberg and Lee 2017).
 
 A player is a department, or the lead's own columns; with six players all 64 coalitions are evaluated, nothing is
 sampled. A player outside the coalition has the values of one published reference household, the column-wise median of the

@@ -1,1 +1,1 @@
-"""What a department says about its people: evidence levels, their sum-only code and what they would disclose (design 4.5–4.8)."""
+"""What a department says about its people: evidence levels, their sum-only code and what they would disclose."""

@@ -1,4 +1,4 @@
-"""The disclosure meter: what an evidence level tells about each column of the department (design 4.6).
+"""The disclosure meter: what an evidence level tells about each column of the department.
 
 A level is a deterministic function of the department's columns, so it can give a column away: health's level can tell "any
 disability" for everyone, tax's level follows income. The meter measures this on the department's own people before anything

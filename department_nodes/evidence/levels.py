@@ -1,4 +1,4 @@
-"""Evidence as one of at most 32 levels, or as the integer code of the sum-only mode (design 4.5 and 4.8).
+"""Evidence as one of at most 32 levels, or as the integer code of the sum-only mode.
 
 A level is all that leaves a department about a person. Its edges come from the department's own training rows and every
 level holds at least 50 of them, so that a level never stands for a few people only. Pure: no files, no network.

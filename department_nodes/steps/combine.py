@@ -1,4 +1,4 @@
-"""Combining at the lead (design 4.7 and 4.8): evidence of its register, its own columns and the exact labels become need.
+"""Combining at the lead: evidence of its register, its own columns and the exact labels become need.
 
 Who learns what. The lead: evidence levels of the people in its register, or only their sum, and from them a probability of need
 per household with each department's contribution. The coordinator: metrics over held-out households, no cell below ten. The

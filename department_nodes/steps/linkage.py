@@ -1,4 +1,4 @@
-"""Private linkage (design 4.2): blind the own list, evaluate the others', finish the own pseudonyms.
+"""Private linkage: blind the own list, evaluate the others', finish the own pseudonyms.
 
 Who learns what. The other departments: the length of this list. The coordinator: after `finish`, this department's pseudonyms,
 in byte order. Nobody but this node: which pseudonym belongs to which row. The pseudonym of an ID is `H(id)^(k1 + … + kH)`; one

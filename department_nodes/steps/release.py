@@ -1,4 +1,4 @@
-"""Label release (design 4.3): the lead's one bit and one held-out flag per slot, in cells bound to the slot's pseudonym.
+"""Label release: the lead's one bit and one held-out flag per slot, in cells bound to the slot's pseudonym.
 
 Who learns what. A department: bit and flag of its own people's households; the coordinator forwards only those cells, and cannot
 move one to another slot, for a cell opens only with the pseudonym the lead sealed it for. The coordinator: ciphertext and a

@@ -1,4 +1,4 @@
-"""Local training and what leaves of it: evidence levels, or masked integers, for every slot (design 4.4 to 4.8).
+"""Local training and what leaves of it: evidence levels, or masked integers, for every slot.
 
 Who learns what. The lead: one of at most 32 levels per person of its register, or only the sum over all departments. The
 coordinator: ciphertext for every slot; it forwards the slots of the lead's register, so this department does not learn who is in

@@ -1,6 +1,6 @@
 """The evidence model of one department: need, estimated from its own columns and one randomised bit per household.
 
-Design section 4.4. The bits are debiased before they come here (`ỹ = (bit − (1−p))/(2p−1)`), so the gradient of the log loss in
+The bits are debiased before they come here (`ỹ = (bit − (1−p))/(2p−1)`), so the gradient of the log loss in
 the logit, `σ(f) − ỹ`, is unbiased for the gradient with the true label; whatever is computed from it is post-processing of the
 label release and costs no further ε, however many epochs or members are trained. The model stays at its node.
 

@@ -1,7 +1,7 @@
 """The grant: who may do what with which columns, for which purpose, how often and until when.
 
 Canonical JSON, signed with Ed25519 by the lead, every owner of an asset and the data-management centre. Each node verifies it
-offline at every step against its own list of trusted keys (design section 6). May import crypto.
+offline at every step against its own list of trusted keys. May import crypto.
 """
 
 from enum import StrEnum

@@ -1,6 +1,6 @@
 """The run manifest: one run of a grant, with the participants' fresh keys, signed by the holder of the scheduling right.
 
-Without it no run starts, so a compromised coordinator cannot start one (design section 6). May import crypto.
+Without it no run starts, so a compromised coordinator cannot start one. May import crypto.
 """
 
 from typing import Annotated, Literal
