@@ -1,8 +1,8 @@
 """The record of what was done: typed events with a fixed list of fields and no free text.
 
 `record` is the single seam: today it writes the table `events`, later the audit ledger stands behind it. An event is
-written in the transaction of the act that it reports, so neither exists without the other. The table refuses changes and deletions by triggers; whoever owns the database file can still rewrite it, which only the ledger
-will prevent.
+written in the transaction of the act that it reports, so neither exists without the other. The table refuses changes and
+deletions by triggers; whoever owns the database file can still rewrite it, which only the ledger will prevent.
 """
 
 import re
