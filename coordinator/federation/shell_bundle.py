@@ -1,6 +1,5 @@
 """Where the empty Flower bundle lies, and its hash."""
 
-import hashlib
 from pathlib import Path
 
 from flwr.cli.build import build_fab_from_disk
@@ -18,8 +17,3 @@ def build_bundle(folder: Path) -> bytes:
     require_flower()
     packed: bytes = build_fab_from_disk(folder)
     return packed
-
-
-def shell_bundle_hash() -> str:
-    """Return the hash by which Flower names the bundle, 64 hex characters."""
-    return hashlib.sha256(build_bundle(shell_bundle())).hexdigest()

@@ -74,10 +74,3 @@ def list_parties(session: Session) -> Sequence[PartyRow]:
 def department_cards(session: Session) -> Mapping[str, DepartmentCard]:
     """Return the registered cards by department."""
     return {row.name: DepartmentCard.parse(row.card) for row in list_parties(session) if row.card is not None}
-
-
-def recent_departments(session: Session, within_s: int) -> set[str]:
-    """Return the departments that sent an authenticated request within the last `within_s` seconds."""
-    since = now_s(session) - within_s
-    query = select(PartyRow.name).where(PartyRow.role == "department", PartyRow.last_seen_at >= since)
-    return set(session.scalars(query))

@@ -15,24 +15,12 @@ from sqlalchemy.orm import Session
 from coordinator.db.session import now_s
 from coordinator.events import COORDINATOR, Event, EventType, record, safe_code
 from coordinator.grants.models import GrantRow
-from coordinator.parties.services import recent_departments
 from coordinator.runs.models import RunResultRow, RunRow, RunStepRow
 from coordinator.runs.states import STEP_ENDED, RunState, StepState, require_transition
 from crypto.errors import DoudiError
 from policies.contracts.grant import SignedGrant
 from policies.contracts.manifest import SignedManifest
 from policies.contracts.steps import Step
-
-__all__ = [
-    "RunView",
-    "claim_running",
-    "fail_run",
-    "finish_run",
-    "load_run",
-    "mark_step",
-    "recent_departments",
-    "stop_requested",
-]
 
 MAXIMUM_METRICS_BYTES = 256 * 1024
 STOPPED_CODE = "run.stopped"

@@ -17,7 +17,6 @@ from enum import StrEnum
 from typing import Any
 
 from crypto import signing
-from crypto.canonical import canonical_json
 from crypto.errors import DoudiError
 from policies.contracts.framing import Frame, frame_digest, pack_frame, parse_frame
 from policies.contracts.grant import Operation, SignedGrant
@@ -137,8 +136,3 @@ class NodeRefusal(DoudiError):
     def __init__(self, code: str, department: str) -> None:
         super().__init__(code, f"{department} refused the step", "See `doudi node status` at that department.")
         self.department = department
-
-
-def facts_bytes(facts: Mapping[str, Any]) -> int:
-    """Return how many bytes a reply's facts take."""
-    return len(canonical_json(dict(facts)))

@@ -18,7 +18,7 @@ from policies.contracts.framing import (
     pack_frame,
     parse_frame,
 )
-from policies.contracts.steps import NodeRefusal, Step, facts_bytes, open_reply, pack_refusal, pack_reply
+from policies.contracts.steps import NodeRefusal, Step, open_reply, pack_refusal, pack_reply
 
 many = settings(max_examples=200, deadline=None)
 JSON = st.recursive(
@@ -158,7 +158,3 @@ def test_every_byte_of_a_reply_is_covered_by_its_signature() -> None:
         with pytest.raises(DoudiError) as caught:
             open_reply(bytes(damaged), b"request", Step.BLIND, "tax", IDENTITY)
         assert caught.value.code == "reply.bad_signature"
-
-
-def test_facts_are_counted_in_their_canonical_form() -> None:
-    assert facts_bytes({"b": 1, "a": 2}) == len(b'{"a":2,"b":1}')

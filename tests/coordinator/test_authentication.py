@@ -5,7 +5,6 @@ from sqlalchemy import func, select
 
 from coordinator.parties.authentication import NONCE_KEPT_S
 from coordinator.parties.models import PartyRow, RequestNonceRow
-from coordinator.parties.services import recent_departments
 from crypto.signing import generate_signing_key
 from policies.contracts.requests import CLOCK_TOLERANCE_S, sign_request
 
@@ -59,10 +58,6 @@ def test_a_signed_request_is_accepted_and_counts_as_seen(world):
     assert world.send("tax", "GET", "/v1/parties").status_code == 200
     with world.begin() as session:
         assert session.get_one(PartyRow, "tax").last_seen_at == int(world.now)
-        assert recent_departments(session, 10) == {"tax"}
-    world.now += 11
-    with world.begin() as session:
-        assert recent_departments(session, 10) == set()
 
 
 def test_a_replayed_request_is_refused(world, code):
