@@ -7,6 +7,7 @@ PYTHON="${PYTHON:-python3}"
 import sys
 sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PY
+echo "Setting up .venv: about a minute and 1.5 GB the first time  正在准备环境，首次约一分钟" >&2
 [ -x .venv/bin/python ] || "$PYTHON" -m venv .venv
 PIP=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
 # The processor build of torch: from a local wheel, else from PyTorch's own index; the plain name would bring gigabytes of CUDA.
@@ -18,3 +19,4 @@ fi
 printf 'torch==2.13.0\n' > .venv/constraints.txt
 "${PIP[@]}" --constraint .venv/constraints.txt -e '.[centre,node,audit,demo,dev]'
 touch .venv/ready
+echo "ready  就绪" >&2

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from sklearn.metrics import roc_auc_score
 
+from crypto.errors import DoudiError
 from crypto.randomised_response import debias, draw_words, keep_threshold, randomise
 from demo.cluster import DEMO_SITE_POLICY, DEPARTMENTS, LEAD, TARGET
 from demo.held_out import held_out_households
@@ -21,7 +22,7 @@ from department_nodes.combining.scoring import SUM_PLAYER, train_on_evidence
 from department_nodes.config import SitePolicy
 from department_nodes.connectors.reading import read_extract
 from department_nodes.evidence.disclosure import DisclosureCap
-from department_nodes.evidence.outcome import LevelRules, evidence_levels, sum_codes
+from department_nodes.evidence.outcome import LevelRules, LevelsOutcome, evidence_levels, sum_codes
 from department_nodes.extract import Extract
 from department_nodes.labels import read_register
 from department_nodes.steps.train import column_values
@@ -43,8 +44,13 @@ class PooledRegion:
             for name, extract in self.extracts.items()
         }
 
-    def draw(self, epsilon_milli: int, modes: tuple[str, ...] = ("evidence", "sum_only")) -> dict[str, Any]:
-        """Return AUC per mode and seconds for one fresh draw of the label noise."""
+    def draw(
+        self,
+        epsilon_milli: int,
+        modes: tuple[str, ...] = ("evidence", "sum_only"),
+        policy: SitePolicy = SitePolicy(**DEMO_SITE_POLICY),  # noqa: B008 - frozen, so one shared default is safe
+    ) -> dict[str, Any]:
+        """Return AUC per mode and seconds for one fresh draw of the label noise, and who was above its disclosure cap."""
         household_of_row = self.register.household_of_row
         threshold = keep_threshold(epsilon_milli)
         units = [b"household|" + name.encode() for name in self.register.households]
@@ -59,18 +65,19 @@ class PooledRegion:
                 continue
             started = perf_counter()
             rows = self.lead_row[name]
-            own_levels, base_level, codes, base_code = self._department(
-                name, debias(bits[rows], threshold), flagged[rows]
-            )
-            levels[name] = np.full(len(household_of_row), base_level, np.int64)
-            levels[name][rows] = own_levels
+            found, (codes, base_code) = self._department(name, debias(bits[rows], threshold), flagged[rows], policy)
+            levels[name] = None
+            if found is not None:
+                levels[name] = np.full(len(household_of_row), found.base_level, np.int64)
+                levels[name][rows] = found.levels
             in_rows = np.full(len(household_of_row), base_code, np.int64)
             in_rows[rows] = codes
             total += in_rows
             train_s[name] = round(perf_counter() - started, 2)
         lead = self.extracts[LEAD]
         own_columns = lead.features(tuple(lead.standard.feature_names))
-        outcome: dict[str, Any] = {"train_s": train_s}
+        over_cap = sorted(name for name, each in levels.items() if each is None)
+        outcome: dict[str, Any] = {"train_s": train_s, "over_cap": over_cap}
         for mode, evidence in (("evidence", levels), ("sum_only", {SUM_PLAYER: total})):
             if mode in modes:
                 started = perf_counter()
@@ -82,7 +89,10 @@ class PooledRegion:
                 outcome[f"{mode}_combine_s"] = round(perf_counter() - started, 2)
         return outcome
 
-    def _department(self, name: str, target: Any, flagged: Any) -> tuple[Any, int, Any, int]:
+    def _department(
+        self, name: str, target: Any, flagged: Any, policy: SitePolicy
+    ) -> tuple[LevelsOutcome | None, tuple[Any, int]]:
+        """Return a department's levels, None when they are above its cap, and its integers for a sum."""
         extract = self.extracts[name]
         columns = tuple(extract.standard.feature_names)
         features = extract.features(columns)
@@ -90,15 +100,18 @@ class PooledRegion:
         model = train_evidence_model(features, target, train_rows, TrainingSettings())
         evidence = model.predict(features)
         base_rate = float(target[train_rows].mean())
-        policy = SitePolicy(**DEMO_SITE_POLICY)
         rules = LevelRules(
             policy.max_levels,
             policy.minimum_people_per_level,
             DisclosureCap(policy.disclosure_max_share, policy.disclosure_max_rank_correlation),
         )
-        outcome = evidence_levels(evidence, train_rows, base_rate, column_values(extract, columns), rules)
-        codes, base_code = sum_codes(evidence, base_rate)
-        return outcome.levels, outcome.base_level, codes, base_code
+        try:
+            levels = evidence_levels(evidence, train_rows, base_rate, column_values(extract, columns), rules)
+        except DoudiError as error:
+            if error.code != "disclosure.over_cap":
+                raise
+            levels = None
+        return levels, sum_codes(evidence, base_rate)
 
 
 def summarise(draws: Sequence[Mapping[str, Any]], mode: str) -> dict[str, float]:
