@@ -8,12 +8,11 @@ It stands outside every party and only shows what the parties already gave out, 
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from command_line.documents import write_atomically
 from demo.report.document import ReportSettings, build_document
 from demo.report.machine import describe_machine, installed_versions
 from demo.report.page import render_page
@@ -39,19 +38,8 @@ def write_report(folder: Path, document: Mapping[str, Any]) -> tuple[Path, Path]
     """
     content = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
     page = render_page(document)
-    folder.mkdir(parents=True, exist_ok=True)
-    return _replace(folder / "report.json", content + "\n"), _replace(folder / "report.html", page)
-
-
-def _replace(path: Path, text: str) -> Path:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        # A temporary file is readable for its owner only; a report is made to be handed on.
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-    return path
+    data_file, page_file = folder / "report.json", folder / "report.html"
+    # Readable for all: a report is made to be handed on.
+    write_atomically(data_file, (content + "\n").encode(), 0o644)
+    write_atomically(page_file, page.encode(), 0o644)
+    return data_file, page_file

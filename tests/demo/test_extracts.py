@@ -206,7 +206,7 @@ def test_the_publisher_writes_the_same_bytes_each_time_and_takes_only_the_asked_
 
 
 @pytest.mark.skipif("DATA_DIR" not in os.environ, reason="DATA_DIR names no folder with the eight states' files")
-def test_the_eight_states_have_no_number_twice_and_give_what_is_shipped(tmp_path: Path) -> None:
+def test_the_eight_states_that_data_dir_names_have_no_number_twice_and_give_what_is_shipped(tmp_path: Path) -> None:
     source = Path(os.environ["DATA_DIR"])
     people = extracts.read_persons(source, None)["person_id"]
     assert len({extracts.resident_id_of(person) for person in people}) == len(people)
