@@ -39,6 +39,7 @@ def write_report(folder: Path, document: Mapping[str, Any]) -> tuple[Path, Path]
     content = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
     page = render_page(document)
     data_file, page_file = folder / "report.json", folder / "report.html"
+    folder.mkdir(parents=True, exist_ok=True)
     # Readable for all: a report is made to be handed on.
     write_atomically(data_file, (content + "\n").encode(), 0o644)
     write_atomically(page_file, page.encode(), 0o644)
