@@ -155,7 +155,8 @@ def _pull(client: Any) -> tuple[Message, Context]:
         make_pull_object_fn_protobuf(client.PullObject, node, context.run_id),
         make_confirm_message_received_fn_protobuf(client.ConfirmMessageReceived, node, context.run_id),
         return_type=Message,
-        max_time=600,
+        # A message whose run ended while it was on its way never becomes whole; a longer wait would keep the node deaf.
+        max_time=60,
         max_tries_per_object=None,
         initial_backoff=0.05,
         backoff_cap=0.5,
