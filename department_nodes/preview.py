@@ -3,13 +3,13 @@
 from typing import Any
 
 from crypto.errors import DoudiError
+from crypto.pseudonyms import POINT_BYTES
 from department_nodes.extract import ExtractCache
 from department_nodes.guard import verify_grant_terms
 from department_nodes.home import NodeHome
 from department_nodes.site import site_of
 from policies.contracts.grant import Grant, Participant, SignedGrant
 
-POINT_BYTES = 32
 CELL_BYTES = {"evidence": 17, "sum_only": 18, "label": 17}
 ENVELOPE_BYTES = 1400  # HPKE X-Wing encapsulation, signature and header
 

@@ -19,6 +19,7 @@ from coordinator.federation.relay import Lost, Relay
 from coordinator.federation.run_folder import RunFolder
 from coordinator.federation.union import PaddingPolicy, check_pseudonyms, number_union, slots_of
 from crypto.errors import DoudiError
+from crypto.pseudonyms import POINT_BYTES
 from policies.contracts.framing import Frame
 from policies.contracts.grant import SignedGrant
 from policies.contracts.manifest import SignedManifest
@@ -98,15 +99,15 @@ class VerticalRun:
         union = self._folder.save_once("union.bin", number_union(pseudonyms, self._settings.padding))
         slots = {name: slots_of(union, own) for name, own in pseudonyms.items()}
         cells, keys = self._release(union, slots)
-        trained = self._train(len(union) // 32, slots, cells, keys)
-        metrics = self._combine(len(union) // 32, slots, trained)
+        trained = self._train(len(union) // POINT_BYTES, slots, cells, keys)
+        metrics = self._combine(len(union) // POINT_BYTES, slots, trained)
         self._seconds["total"] = self._clock() - started
         return {
             "metrics": metrics,
             "run": {
                 "mode": self._manifest.mode,
                 "persons": self._manifest.offer(self._lead).people,
-                "slots": len(union) // 32,
+                "slots": len(union) // POINT_BYTES,
                 "lists": {offer.department: offer.people for offer in self._manifest.offers},
                 "departments": sorted(slots),
                 "missing": dict(self._missing),
@@ -171,7 +172,7 @@ class VerticalRun:
         departments = sorted(name for name in slots if name != self._lead)
         if not departments:
             raise DoudiError("run.no_supporting_department", "no supporting department is left")
-        count = len(union) // 32
+        count = len(union) // POINT_BYTES
 
         def check(_: str, frame: Frame) -> None:
             _cells(frame, "cells", count, LABEL_CELL_BYTES)

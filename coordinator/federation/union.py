@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from crypto.errors import DoudiError
-from crypto.pseudonyms import random_points
+from crypto.pseudonyms import POINT_BYTES, random_points
 
-POINT_BYTES = 32
 PointArray = np.ndarray[Any, np.dtype[np.void]]
 UInt32Array = np.ndarray[Any, np.dtype[np.uint32]]
 

@@ -21,7 +21,7 @@ from policies.contracts.steps import Step
 LINKAGE_VALUE = "linkage"
 PSEUDONYMS_VALUE = "pseudonyms"
 ROWS_VALUE = "rows"
-POINT_BYTES = 32
+POINT_BYTES = oprf.POINT_BYTES
 UInt32Array = np.ndarray[Any, np.dtype[np.uint32]]
 
 
