@@ -2,10 +2,11 @@
 REGION ?= kentucky
 EPSILON ?= 1
 MODE ?= both
+LINE_EPSILON ?= 3
 VENV := .venv/bin
 READY := .venv/ready
 
-.PHONY: help setup demo test faults check bench format clean
+.PHONY: help setup demo grid test faults check bench format clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
@@ -16,6 +17,9 @@ setup: $(READY) ## make .venv
 
 demo: $(READY) ## one region, six departments, one run, one report (REGION=kentucky EPSILON=1 MODE=both|evidence|sum-only)
 	$(VENV)/python -m demo --region $(REGION) --epsilon $(EPSILON) --mode $(MODE)
+
+grid: $(READY) ## three regions x three departments: main job, one line per department, main job again (LINE_EPSILON=3)
+	$(VENV)/python -m demo.grid --epsilon $(LINE_EPSILON)
 
 test: $(READY) ## everything that needs no container engine
 	$(VENV)/python -m pytest -n 2 --dist loadgroup -m "not faults"
@@ -37,4 +41,4 @@ format: $(READY) ## rewrite the layout of the code
 	$(VENV)/ruff format .
 
 clean: ## remove what the demo, the tests and the benchmarks made
-	rm -rf demo-run demo-out bench-out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf demo-run grid-run demo-out bench-out .pytest_cache .mypy_cache .ruff_cache .hypothesis

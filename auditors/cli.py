@@ -11,7 +11,7 @@ from command_line.console import LANGUAGE_OPTION, Console, Language, ending_with
 from command_line.documents import read_document_bytes
 from crypto.errors import DoudiError
 from policies.contracts.cards import CentreCard, DepartmentCard, parse_card
-from policies.contracts.grant import SignedGrant
+from policies.contracts.grant import LineGrant, SignedGrant
 from policies.contracts.manifest import SignedManifest
 
 app = typer.Typer(
@@ -41,10 +41,21 @@ def grant(file: Annotated[Path, typer.Argument(metavar="GRANT")], card: Cards, a
         "hash": signed.grant_hash,
         "project": signed.grant.project_id,
         "signatures": len(signed.signatures),
-        "epsilon": signed.grant.label.epsilon_milli / 1000,
         "runs": signed.grant.runs_allowed,
         "until": show_time(signed.grant.expires_at),
     }
+    if isinstance(signed.grant, LineGrant):
+        training = signed.grant.training
+        facts |= {
+            "placement": training.placement,
+            "sigma": training.noise_multiplier,
+            "rate": training.sample_rate,
+            "steps": training.local_steps * training.rounds,
+            "survivors": signed.grant.aggregation.min_survivors,
+        }
+        console.fact("line_grant_ok", facts, as_json=as_json)
+        return
+    facts["epsilon"] = signed.grant.label.epsilon_milli / 1000
     console.fact("grant_ok", facts, as_json=as_json)
 
 

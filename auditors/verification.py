@@ -31,7 +31,7 @@ def verify_signed_grant(signed: SignedGrant, keyring: Keyring) -> None:
     verify_grant_signatures(signed)
     if grant.centre_key != keyring.centre.approval_key:
         raise DoudiError("audit.wrong_key", "the centre's key is not the one on its card")
-    for participant in grant.participants:
+    for participant in grant.shares:
         card = keyring.card(participant.department)
         if (participant.identity_key, participant.approval_key) != (card.identity_key, card.approval_key):
             raise DoudiError("audit.wrong_key", f"the keys of {participant.department} are not those on its card")

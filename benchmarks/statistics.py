@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow.parquet as pq
 from sklearn.metrics import roc_auc_score
 
@@ -25,8 +26,9 @@ from department_nodes.evidence.disclosure import DisclosureCap
 from department_nodes.evidence.outcome import LevelRules, LevelsOutcome, evidence_levels, sum_codes
 from department_nodes.extract import Extract
 from department_nodes.labels import read_register
+from department_nodes.lines.start import StartingModel, train_evidence
 from department_nodes.steps.train import column_values
-from department_nodes.training.evidence_model import TrainingSettings, train_evidence_model
+from department_nodes.training.evidence_model import TrainingSettings
 from policies.standards.loader import load_dataset_standard
 
 
@@ -44,18 +46,27 @@ class PooledRegion:
             for name, extract in self.extracts.items()
         }
 
+    def release(self, epsilon_milli: int) -> npt.NDArray[np.uint8]:
+        """Return one fresh draw of the released bits, uint8 [people of the lead], one bit per household."""
+        units = [b"household|" + name.encode() for name in self.register.households]
+        words = draw_words(secrets.token_bytes(32), units, TARGET, "benchmark", epsilon_milli)
+        return randomise(self.register.labels, words, keep_threshold(epsilon_milli))[self.register.household_of_row]
+
     def draw(
         self,
         epsilon_milli: int,
         modes: tuple[str, ...] = ("evidence", "sum_only"),
         policy: SitePolicy = SitePolicy(**DEMO_SITE_POLICY),  # noqa: B008 - frozen, so one shared default is safe
+        bits: npt.NDArray[np.uint8] | None = None,
+        starts: Mapping[str, StartingModel] | None = None,
     ) -> dict[str, Any]:
-        """Return AUC per mode and seconds for one fresh draw of the label noise, and who was above its disclosure cap."""
+        """Return AUC per mode and seconds for one fresh draw of the label noise, and who was above its disclosure cap.
+
+        `bits`: those of an earlier `release` instead of fresh ones. `starts`: the line's model of each department that has one.
+        """
         household_of_row = self.register.household_of_row
         threshold = keep_threshold(epsilon_milli)
-        units = [b"household|" + name.encode() for name in self.register.households]
-        words = draw_words(secrets.token_bytes(32), units, TARGET, "benchmark", epsilon_milli)
-        bits = randomise(self.register.labels, words, threshold)[household_of_row]
+        bits = self.release(epsilon_milli) if bits is None else bits
         flagged = self.held_out[household_of_row]
         levels: dict[str, Any] = {}
         total = np.zeros(len(household_of_row), np.int64)
@@ -65,7 +76,10 @@ class PooledRegion:
                 continue
             started = perf_counter()
             rows = self.lead_row[name]
-            found, (codes, base_code) = self._department(name, debias(bits[rows], threshold), flagged[rows], policy)
+            start = (starts or {}).get(name)
+            found, (codes, base_code) = self._department(
+                name, debias(bits[rows], threshold), flagged[rows], policy, start
+            )
             levels[name] = None
             if found is not None:
                 levels[name] = np.full(len(household_of_row), found.base_level, np.int64)
@@ -90,15 +104,14 @@ class PooledRegion:
         return outcome
 
     def _department(
-        self, name: str, target: Any, flagged: Any, policy: SitePolicy
+        self, name: str, target: Any, flagged: Any, policy: SitePolicy, start: StartingModel | None
     ) -> tuple[LevelsOutcome | None, tuple[Any, int]]:
         """Return a department's levels, None when they are above its cap, and its integers for a sum."""
         extract = self.extracts[name]
         columns = tuple(extract.standard.feature_names)
         features = extract.features(columns)
         train_rows = np.flatnonzero(~flagged)
-        model = train_evidence_model(features, target, train_rows, TrainingSettings())
-        evidence = model.predict(features)
+        evidence = train_evidence(features, target, train_rows, TrainingSettings(), start).logits
         base_rate = float(target[train_rows].mean())
         rules = LevelRules(
             policy.max_levels,

@@ -238,8 +238,17 @@ def runs(
 ) -> None:
     """List the runs, newest first."""
     found = _officer(officer_home).get(f"/v1/runs?state={state}" if state else "/v1/runs")
-    rows = [{**row, "run": row["run_id"], "project": row["project_id"], "reason": row["reason_code"]} for row in found]
-    columns = ["run", "project", "mode", "attempt", "state", "reason"]
+    rows = [
+        {
+            **row,
+            "run": row["run_id"],
+            "project": row["project_id"],
+            "reason": row["reason_code"],
+            "progress": _rounds(row),
+        }
+        for row in found
+    ]
+    columns = ["run", "project", "mode", "attempt", "state", "progress", "reason"]
     console.rows(columns, found if as_json else rows, as_json=as_json)
 
 
@@ -296,6 +305,11 @@ def _write_grant(signed: SignedGrant, out: Path | None) -> None:
         sys.stdout.write(signed.to_bytes().decode() + "\n")
         return
     write_document(out, signed.to_bytes())
+
+
+def _rounds(row: dict[str, Any]) -> str:
+    """Return how far a line is; the steps of the main job are too few to count."""
+    return "–" if row["rounds"] is None else console.text("rounds", round=row["round"], rounds=row["rounds"])
 
 
 def _party_facts(party: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from coordinator.installation import API_KEY_FILE, APPROVAL_KEY_FILE, CA_FILE, C
 from coordinator.parties.services import CENTRE
 from crypto.errors import DoudiError
 from policies.contracts.cards import CentreCard, DepartmentCard
-from policies.contracts.grant import Grant, SignedGrant
+from policies.contracts.grant import SignedGrant
 from policies.contracts.requests import sign_request
 
 CARDS_FOLDER = "cards"
@@ -109,7 +109,7 @@ def read_file(path: Path) -> bytes:
 
 
 def read_grant(path: Path) -> SignedGrant:
-    """Return the grant in a file, with the signatures that it has: a `Grant` or a `SignedGrant`, not yet verified.
+    """Return the grant in a file, with the signatures that it has: of either kind, alone or signed, not yet verified.
 
     Raises `file.unreadable` or `document.malformed`.
     """
@@ -117,7 +117,8 @@ def read_grant(path: Path) -> SignedGrant:
     try:
         return SignedGrant.parse(data)
     except DoudiError:
-        return SignedGrant(grant=Grant.parse(data))
+        # The grant alone: the same document without a signature.
+        return SignedGrant.parse(b'{"grant":' + data + b',"signatures":[]}')
 
 
 def _parse_answer(answer: httpx.Response) -> Any:

@@ -160,7 +160,7 @@ PROBLEMS: Mapping[str, Problem] = {
     "manifest.departments": Problem(
         409,
         "Departments missing",
-        "The lead, enough key holders, or for sum-only every department must take part.",
+        "The lead, enough key holders, for sum-only everybody, or enough of a line must take part.",
         "Wait for their keys.",
     ),
     "manifest.expired": Problem(409, "Times are off", "The manifest's times do not fit now and the grant.", _CLOCK),

@@ -34,6 +34,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "column.attempt": ("attempt", "尝试"),
     "column.state": ("state", "状态"),
     "column.reason": ("reason", "原因"),
+    "column.progress": ("progress", "进度"),
+    "rounds": ("round {round} of {rounds}", "第 {round}/{rounds} 轮"),
     "column.sequence": ("no.", "序号"),
     "column.at": ("time", "时间"),
     "column.type": ("event", "事件"),
@@ -55,6 +57,50 @@ TEXTS: dict[str, tuple[str, str]] = {
     "grant.evidence": (
         "evidence in {levels} levels for at most {slots} slots; {bits} bits per person and year",
         "证据分 {levels} 级，最多 {slots} 个槽位；每人每年 {bits} 比特",
+    ),
+    "grant.line_heading": (
+        "Grant {grant} of project {project}: a LINE, one department of several regions trains one model",
+        "授权 {grant}，项目 {project}：条线，多个地区的同一部门共同训练一个模型",
+    ),
+    "grant.line_purpose": (
+        "purpose {purpose}, area {region}, led by {lead}",
+        "目的 {purpose}，范围 {region}，牵头 {lead}",
+    ),
+    "grant.line_model": (
+        "model {model}/{version}, hash {hash}; trains on released bits of target {target}, period {period}",
+        "模型 {model}/{version}，哈希 {hash}；用已发布的比特训练，目标 {target}，标签周期 {period}",
+    ),
+    "grant.line_unit": (
+        "privacy unit: one {unit} of each department's data; δ = 10^-{delta} for a whole attempt, every attempt costs budget",
+        "隐私单位：各部门数据中的一个 {unit}；每次尝试 δ = 10^-{delta}，每次尝试都消耗预算",
+    ),
+    "grant.line_noise": (
+        "noise {placement}: σ = {sigma} × clip norm {clip} (L2, per person), sampling rate q = {rate}, {steps} steps × {rounds} rounds, learning rate {local_rate}",
+        "噪声方式 {placement}：σ = {sigma} × 裁剪范数 {clip}（每人 L2），抽样率 q = {rate}，{steps} 步 × {rounds} 轮，学习率 {local_rate}",
+    ),
+    "grant.line_local": (
+        "local: each department's update is private by itself, whatever the others do",
+        "local：各部门的更新各自满足隐私，与其他方的行为无关",
+    ),
+    "grant.line_distributed": (
+        "distributed: only the SUM is private, and only if at least {honest} % of the survivors add their noise",
+        "distributed：仅总和满足隐私，且要求至少 {honest} % 的存活方如实加噪",
+    ),
+    "grant.line_aggregation": (
+        "aggregation {method}, at least {survivors} of {departments} departments per round; one coordinate within ±{range}, averaged update within L2 norm {norm}; server rate {rate}, momentum {momentum}",
+        "聚合方式 {method}，每轮至少 {departments} 个部门中的 {survivors} 个；单坐标范围 ±{range}，平均更新 L2 范数 ≤ {norm}；服务器学习率 {rate}，动量 {momentum}",
+    ),
+    "grant.line_secure": (
+        "secure: the coordinator sees masked vectors and their sum, never one department's update",
+        "secure：协调端只见加掩码的向量及其总和，见不到任何单个部门的更新",
+    ),
+    "grant.line_plain": (
+        "{method}: WITHOUT masks, the coordinator sees each department's update, protected by its own noise only; up to {malicious} taken for malicious",
+        "{method}：不加掩码，协调端可见各部门的更新，仅由其自身噪声保护；至多假定 {malicious} 个恶意方",
+    ),
+    "grant.line_participant": (
+        "{role} {department}, region {region}: data set {dataset}, {columns} columns, at most {people} people, may {operations}",
+        "{role} {department}，地区 {region}：数据集 {dataset}，{columns} 列，最多 {people} 人，允许 {operations}",
     ),
     "grant.linkage": ("at least {holders} key holders", "至少 {holders} 个密钥持有方"),
     "grant.lead": ("lead", "牵头"),

@@ -15,6 +15,9 @@ HELD_OUT = b"doudi-held-out\x01"
 PAIRWISE_MASK = b"doudi-pairwise-mask\x01"
 CELL = b"doudi-cell\x01"
 COMMITMENT = b"doudi-commitment\x01"
+AGGREGATION_PAIR = b"doudi-aggregation-pair\x01"
+AGGREGATION_SELF = b"doudi-aggregation-self\x01"
+AGGREGATION_COMMITMENT = b"doudi-aggregation-commitment\x01"
 
 # The hash-to-group prefix is text, after RFC 9380 section 3.1: a name and a version, then what is hashed in.
 LINKAGE_PREFIX = b"doudi-linkage-v1-"

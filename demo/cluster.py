@@ -1,4 +1,4 @@
-"""A whole region on one host: coordinator, SuperLink and six department nodes, each a process with its own folder and keys.
+"""Whole regions on one host: coordinator, SuperLink and department nodes, each a process with its own folder and keys.
 
 The officers of the demo sign here. Everything goes through the `doudi` command and, through it, the coordinator's API.
 """
@@ -30,8 +30,18 @@ TARGET = "public_coverage"
 
 
 @dataclass(frozen=True)
+class Member:
+    """One department of one region. `name` is its name as a party: unique over all regions of a coordinator."""
+
+    name: str
+    region: str
+    dataset: str
+    extract: Path
+
+
+@dataclass(frozen=True)
 class Project:
-    """What the demo's officers agree on."""
+    """What the demo's officers agree on in one region."""
 
     region: str
     epsilon: float = 1.0
@@ -41,23 +51,35 @@ class Project:
     runs: int = 5
     min_key_holders: int = 3
     bits_per_person_and_year: int = 60
+    project_id: str = PROJECT
+    lead: str = LEAD
+    departments: tuple[str, ...] = DEPARTMENTS
+    # Whether the released bits may train the departments' lines.
+    lines: bool = False
     # What each department's officer writes into the [policy] section of its own node.toml.
     site_policy: Mapping[str, float] = field(default_factory=lambda: dict(DEMO_SITE_POLICY))
 
 
 class Cluster:
-    """The processes and folders of one region. Use as a context manager: leaving it ends everything."""
+    """The processes and folders of one or several regions. Use as a context manager: leaving it ends everything.
+
+    Without `members` there is one region: the six departments of `project`, over the files `extracts/<department>.parquet`.
+    """
 
     def __init__(
         self,
         folder: Path,
         extracts: Path,
         project: Project,
-        departments: Sequence[str] = DEPARTMENTS,
         step_timeout_s: int = 600,
+        members: Sequence[Member] = (),
     ) -> None:
         self.folder, self.extracts, self.project = folder.absolute(), extracts.absolute(), project
-        self.departments = tuple(departments)
+        found = members or [
+            Member(name, project.region, name, self.extracts / f"{name}.parquet") for name in project.departments
+        ]
+        self.members = {member.name: member for member in found}
+        self.departments = tuple(self.members)
         self.processes = Processes(self.folder / "logs")
         self.step_timeout_s = step_timeout_s
         ports = free_ports(3 + len(self.departments))
@@ -98,7 +120,7 @@ class Cluster:
         self._init_centre()
         self.start_superlink()
         self.start_coordinator()
-        say("six departments: keys, configuration, extract check, card")
+        say(f"{len(self.departments)} departments: keys, configuration, extract check, card")
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(self._init_node, self.departments))
             say("the officers compare fingerprints and pin each other's keys")
@@ -114,52 +136,69 @@ class Cluster:
         for name in self.departments:
             self.start_node(name)
 
-    def agree(self, say: Callable[[str], None] = lambda _: None) -> str:
-        """Draft the grant at the lead, have every party sign it, and return its hash."""
-        project = self.project
-        self.centre_command(
-            "create-project",
-            PROJECT,
-            *("--title", "Households in need", "--purpose", PURPOSE, "--region", project.region, "--lead", LEAD),
-        )
-        draft = self.folder / "grant.json"
-        supporting = [name for name in self.departments if name != LEAD]
+    def agree(self, say: Callable[[str], None] = lambda _: None, project: Project | None = None) -> None:
+        """Draft a region's grant at its lead and have every party sign it."""
+        project = project or self.project
+        self.create_project(project.project_id, project.region, project.lead)
+        draft = self.folder / f"{project.project_id}.json"
+        supporting = [name for name in project.departments if name != project.lead]
         self.node(
-            LEAD,
+            project.lead,
             "draft",
-            *("--out", str(draft), "--project", PROJECT, "--purpose", PURPOSE, "--target", TARGET),
+            *("--out", str(draft), "--project", project.project_id, "--purpose", PURPOSE, "--target", TARGET),
             *("--label-period", project.label_period, "--epsilon", str(project.epsilon), "--mode", project.mode),
             *("--runs", str(project.runs), "--min-key-holders", str(project.min_key_holders)),
             *("--bits-per-year", str(project.bits_per_person_and_year)),
             *(word for name in supporting for word in ("--department", name)),
+            *(("--lines",) if project.lines else ()),
         )
         say("lead, owners and centre sign the grant")
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda name: self.node(name, "sign", str(draft), "--submit"), self.departments))
-        signed = self.folder / "grant-signed.json"
-        self.centre_command("sign", str(draft), "--submit", "--yes", "--out", str(signed))
-        return draft.name
+        self.sign(draft, project.departments, self.folder / "grant-signed.json")
 
-    def create_run(self) -> str:
-        """Create a run of the grant at the lead and return its identifier."""
-        answer = json.loads(self.node(LEAD, "create-run", PROJECT, "--mode", self.project.mode, "--json"))
+    def create_project(self, project_id: str, region: str, lead: str) -> None:
+        """Have the centre's officer open a project."""
+        self.centre_command(
+            "create-project",
+            project_id,
+            *("--title", "Households in need", "--purpose", PURPOSE, "--region", region, "--lead", lead),
+        )
+
+    def sign(self, draft: Path, departments: Sequence[str], out: Path) -> None:
+        """Have every department of a grant and the centre sign it."""
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda name: self.node(name, "sign", str(draft), "--submit"), departments))
+        self.centre_command("sign", str(draft), "--submit", "--yes", "--out", str(out))
+
+    def create_run(self, project: Project | None = None) -> str:
+        """Create a run of a region's grant at its lead and return its identifier."""
+        project = project or self.project
+        return self.start_run(project.lead, project.project_id, project.mode)
+
+    def start_run(self, scheduler: str, project_id: str, mode: str) -> str:
+        """Create a run and return its identifier."""
+        answer = json.loads(self.node(scheduler, "create-run", project_id, "--mode", mode, "--json"))
         return str(answer["run_id"])
 
-    def schedule(self, run_id: str, *options: str) -> None:
+    def schedule(self, run_id: str, *options: str, scheduler: str = "") -> None:
         """Have the scheduler sign the run's manifest."""
-        self.node(LEAD, "schedule", run_id, *options, timeout_s=300)
+        self.node(scheduler or self.project.lead, "schedule", run_id, *options, timeout_s=300)
 
-    def client(self) -> CoordinatorClient:
-        """Return the lead's way to the coordinator's API; progress is read there, without a process per look."""
-        home = NodeHome(self.home(LEAD))
-        return CoordinatorClient(home.config.coordinator_url, home.ca_file, LEAD, home.key(IDENTITY_KEY))
+    def client(self, department: str = "") -> CoordinatorClient:
+        """Return a department's way to the coordinator's API; progress is read there, without a process per look."""
+        department = department or self.project.lead
+        home = NodeHome(self.home(department))
+        return CoordinatorClient(home.config.coordinator_url, home.ca_file, department, home.key(IDENTITY_KEY))
 
     def wait_for_end(
-        self, run_id: str, timeout_s: float, on_state: Callable[[dict[str, Any]], None] = lambda _: None
+        self,
+        run_id: str,
+        timeout_s: float,
+        on_state: Callable[[dict[str, Any]], None] = lambda _: None,
+        department: str = "",
     ) -> dict[str, Any]:
         """Return the run once it has ended; `on_state` sees it about twice a second. Raises `demo.timeout`."""
         deadline = time.monotonic() + timeout_s
-        client = self.client()
+        client = self.client(department)
         try:
             while time.monotonic() < deadline:
                 try:
@@ -180,9 +219,9 @@ class Cluster:
             "demo.timeout", f"the run did not end within {timeout_s:.0f} s", "See the logs in the run folder."
         )
 
-    def results(self, run_id: str) -> dict[str, Any]:
+    def results(self, run_id: str, department: str = "") -> dict[str, Any]:
         """Return the metrics and the account of a finished run from the coordinator's API."""
-        client = self.client()
+        client = self.client(department)
         try:
             return dict(client.get(f"/v1/runs/{run_id}/results")["metrics"])
         finally:
@@ -216,12 +255,13 @@ class Cluster:
         )
 
     def _init_node(self, department: str) -> None:
-        seed = ("--held-out-seed", self.project.split_seed) if department == LEAD else ()
+        member = self.members[department]
+        seed = ("--held-out-seed", self.project.split_seed) if member.dataset == LEAD else ()
         self.node(
             department,
             "init",
-            *("--department", department, "--region", self.project.region),
-            *("--extract", str(self.extracts / f"{department}.parquet")),
+            *("--department", department, "--region", member.region, "--dataset", member.dataset),
+            *("--extract", str(member.extract)),
             *("--coordinator-url", f"https://{LOOPBACK}:{self.api_port}"),
             *("--superlink-address", f"{LOOPBACK}:{self.fleet_port}"),
             *("--ca-file", str(self.centre / "tls" / "ca.crt")),

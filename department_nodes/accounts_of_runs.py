@@ -60,6 +60,7 @@ def steps(engine: NodeEngine, limit: int = 30) -> list[dict[str, Any]]:
             {
                 "run": row.run_id,
                 "attempt": row.attempt,
+                "round": row.round,
                 "step": row.step,
                 "state": "answered" if row.reply is not None else "running",
                 "seconds": (row.seconds_milli or 0) / 1000,
@@ -97,6 +98,7 @@ def sent(engine: NodeEngine, run_id: str) -> list[dict[str, Any]]:
         return [
             {
                 "attempt": row.attempt,
+                "round": row.round,
                 "step": row.step,
                 "receiver": row.receiver,
                 "kind": row.kind,

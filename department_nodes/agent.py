@@ -23,7 +23,9 @@ from crypto.errors import DoudiError
 from department_nodes.client import CoordinatorClient
 from department_nodes.engine import NodeEngine
 from department_nodes.home import FLOWER_KEY, IDENTITY_KEY, NodeHome
+from department_nodes.lines.budgets import budget_account
 from department_nodes.offers import make_offer
+from department_nodes.privacy.randomness import require_protecting
 from department_nodes.program import program_hash
 from department_nodes.retention import end_expired_grants
 from department_nodes.store.journal import Event, EventType, record
@@ -111,6 +113,8 @@ def run_node(home: NodeHome) -> None:
     # Now, not at the first request: files that change later do not change what is running.
     program_hash()
     engine = NodeEngine(home)
+    # Refused at the start rather than in the middle of a run: without the system's randomness nothing here protects anybody.
+    require_protecting(engine.noise)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -131,6 +135,7 @@ def run_node(home: NodeHome) -> None:
             if time.monotonic() >= next_ending:
                 next_ending = time.monotonic() + ENDING_INTERVAL_S
                 end_expired_grants(engine)
+                budget_account(engine.db, config, int(engine.clock())).settle_overdue(int(engine.clock()))
             offerer.look()
         except DoudiError as error:
             # The coordinator may be away for a while; the node keeps asking.

@@ -32,6 +32,13 @@ class SitePolicy(BaseModel):
     disclosure_max_share: Annotated[float, Field(gt=0, le=1)] = 0.95
     disclosure_max_rank_correlation: Annotated[float, Field(gt=0, le=1)] = 0.85
     excluded_columns: tuple[str, ...] = ()
+    allow_lines: bool = True
+    max_line_epsilon_milli: Annotated[int, Field(ge=1)] = 8000
+    line_delta_exponent: Annotated[int, Field(ge=5, le=12)] = 6
+    min_line_parties: Annotated[int, Field(ge=3)] = 3
+    allow_distributed_noise: bool = True
+    max_honest_percent: Annotated[int, Field(ge=1, le=100)] = 80
+    allow_plain_updates: bool = False
 
 
 class NodeConfig(BaseModel):

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
@@ -26,6 +27,8 @@ from crypto.pseudonyms import random_scalar
 from department_nodes.extract import ExtractCache
 from department_nodes.guard import Request, Site, UnverifiedRequest, parse_request, verify_request
 from department_nodes.home import IDENTITY_KEY, STORAGE_KEY, NodeHome
+from department_nodes.lines.order import enter_round, finish_line_step
+from department_nodes.privacy.randomness import NoiseSource, OperatingSystemNoise
 from department_nodes.site import site_of
 from department_nodes.steps import linkage
 from department_nodes.steps.accounts import Accounts
@@ -46,15 +49,23 @@ from department_nodes.store.vault import Vault
 from policies.contracts.framing import frame_digest
 from policies.contracts.steps import Step, pack_refusal, pack_reply
 
+if TYPE_CHECKING:
+    from department_nodes.lines.start import StartingModel
+    from department_nodes.lines.training import LineTrainer
+
 log = logging.getLogger("doudi.node")
 
 
 class NodeEngine:
     """Answers step requests for one department. One request at a time."""
 
-    def __init__(self, home: NodeHome, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, home: NodeHome, clock: Callable[[], float] = time.time, noise: NoiseSource | None = None
+    ) -> None:
         self.home = home
         self.clock = clock
+        self.noise: NoiseSource = noise or OperatingSystemNoise()
+        self._line_trainer: LineTrainer | None = None
         self.db: Engine = open_engine(home.database_url)
         migrate(self.db)
         self.vault = Vault(home.key(STORAGE_KEY))
@@ -113,24 +124,28 @@ class NodeEngine:
 
     def _stored_reply(self, session: Session, request: Request, digest: bytes, now_s: int) -> bytes | None:
         # A project that was left answers nothing, not even what it had answered.
-        self.vault.join(session, request.grant.project_id, now_s)
+        self.vault.join(session, request.project_id, now_s)
         manifest = request.manifest
-        row = session.get(StepRow, (manifest.run_id, manifest.attempt, request.step.value))
+        row = session.get(StepRow, (manifest.run_id, manifest.attempt, request.round, request.step.value))
         if row is None:
+            if request.round:
+                enter_round(session, request)
             return None
         if row.request_digest != digest:
             raise DoudiError("step.different_request", "this step was asked before with another request")
+        if row.reply == b"":
+            raise DoudiError("line.round_passed", "this round of the line is over", "Ask for the present one.")
         if row.reply is not None:
             record(session, _event(EventType.STEP_REPEATED, request, now_s))
         return row.reply
 
     def _begin(self, session: Session, request: Request, digest: bytes, now_s: int) -> RunKeys:
-        manifest, grant = request.manifest, request.grant
+        manifest, project_id = request.manifest, request.project_id
         if session.get(GrantRow, request.grant_hash) is None:
             session.add(
                 GrantRow(
                     grant_hash=request.grant_hash,
-                    project_id=grant.project_id,
+                    project_id=project_id,
                     document=request.signed_grant.to_bytes(),
                     first_seen_at=now_s,
                 )
@@ -141,13 +156,14 @@ class NodeEngine:
         if row is None or row.offer != manifest.offer(self.home.config.department).to_bytes():
             raise DoudiError("manifest.wrong_keys", "the manifest names other run keys than this node offered")
         secrets = parse_canonical(
-            self.vault.open(session, grant.project_id, f"run-keys|{manifest.run_id}|{manifest.attempt}", row.sealed)
+            self.vault.open(session, project_id, f"run-keys|{manifest.run_id}|{manifest.attempt}", row.sealed)
         )
-        if session.get(StepRow, (manifest.run_id, manifest.attempt, request.step.value)) is None:
+        if session.get(StepRow, (manifest.run_id, manifest.attempt, request.round, request.step.value)) is None:
             session.add(
                 StepRow(
                     run_id=manifest.run_id,
                     attempt=manifest.attempt,
+                    round=request.round,
                     step=request.step.value,
                     grant_hash=request.grant_hash,
                     request_digest=digest,
@@ -176,14 +192,15 @@ class NodeEngine:
             )
 
     def _compute(self, request: Request, keys: RunKeys, now_s: int) -> StepResult:
-        manifest, project_id = request.manifest, request.grant.project_id
+        manifest, project_id = request.manifest, request.project_id
 
         def value(name: str) -> bytes:
             with transaction(self.db) as session:
                 return self.vault.get(session, project_id, manifest.run_id, manifest.attempt, name)
 
         accounts = Accounts(self.db, project_id, request.grant_hash, manifest.run_id, manifest.attempt, now_s)
-        context = StepContext(request, self.home.config, self.extract, keys, self._identity, accounts, value, now_s)
+        config = self.home.config
+        context = StepContext(request, config, self.extract, keys, self._identity, accounts, value, now_s, self._start)
         match request.step:
             case Step.BLIND:
                 return linkage.blind(context)
@@ -202,6 +219,23 @@ class NodeEngine:
                 from department_nodes.steps.combine import combine
 
                 return combine(context, self.home)
+        # torch again, and only at nodes that take part in a line.
+        from department_nodes.lines.round_steps import answer_line_step
+
+        return answer_line_step(context, self.line_trainer())
+
+    def line_trainer(self) -> "LineTrainer":
+        """Return what trains for this node's lines, made at the first use."""
+        from department_nodes.lines.training import LineTrainer
+
+        if self._line_trainer is None:
+            self._line_trainer = LineTrainer(self.db, self.vault, self.noise)
+        return self._line_trainer
+
+    def _start(self, dataset: str, standard_version: int, target: str, width: int) -> "StartingModel | None":
+        from department_nodes.lines.start import find_start
+
+        return find_start(self.db, dataset, standard_version, target, width)
 
     def _scalar(self, request: Request) -> bytes:
         """Return this node's share of the grant's pseudonym key, made at first use and stored sealed."""
@@ -209,17 +243,17 @@ class NodeEngine:
         with transaction(self.db) as session:
             row = session.get(LinkageScalarRow, request.grant_hash)
             if row is None:
-                sealed = self.vault.seal(session, request.grant.project_id, context, random_scalar())
+                sealed = self.vault.seal(session, request.project_id, context, random_scalar())
                 row = LinkageScalarRow(grant_hash=request.grant_hash, sealed=sealed)
                 session.add(row)
-            return self.vault.open(session, request.grant.project_id, context, row.sealed)
+            return self.vault.open(session, request.project_id, context, row.sealed)
 
     def _finish(
         self, session: Session, request: Request, result: StepResult, reply: bytes, now_s: int, took_ms: int
     ) -> None:
-        manifest, project_id = request.manifest, request.grant.project_id
+        manifest, project_id = request.manifest, request.project_id
         run_id, attempt, step = manifest.run_id, manifest.attempt, request.step.value
-        row = session.get(StepRow, (run_id, attempt, step))
+        row = session.get(StepRow, (run_id, attempt, request.round, step))
         if row is None:
             raise DoudiError("step.interrupted", "the step was withdrawn while it was computed")
         if row.reply is not None:
@@ -230,11 +264,14 @@ class NodeEngine:
         for kind, document in result.reports.items():
             text = json.dumps(document, sort_keys=True, ensure_ascii=False)
             session.merge(ReportRow(run_id=run_id, attempt=attempt, kind=kind, document=text))
+        if request.round:
+            finish_line_step(session, request, result, now_s)
         for sent in result.sent:
             session.add(
                 SentRow(
                     run_id=run_id,
                     attempt=attempt,
+                    round=request.round,
                     step=step,
                     receiver=sent.receiver,
                     kind=sent.kind,
@@ -251,7 +288,7 @@ class NodeEngine:
     def _forget_unfinished(self, unverified: UnverifiedRequest, digest: bytes) -> None:
         """Withdraw a step that gave no reply, so that a corrected request may be answered. Charges stay."""
         with transaction(self.db) as session:
-            row = session.get(StepRow, (unverified.run_id, unverified.attempt, unverified.step.value))
+            row = session.get(StepRow, (unverified.run_id, unverified.attempt, unverified.round, unverified.step.value))
             if row is not None and row.reply is None and row.request_digest == digest:
                 session.delete(row)
 
@@ -276,7 +313,7 @@ def _event(kind: EventType, request: Request, now_s: int, counts: dict[str, int]
     return Event(
         type=kind,
         at=now_s,
-        project_id=request.grant.project_id,
+        project_id=request.project_id,
         run_id=request.manifest.run_id,
         attempt=request.manifest.attempt,
         step=request.step.value,

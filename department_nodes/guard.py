@@ -13,10 +13,13 @@ from typing import Any
 from crypto.errors import DoudiError
 from department_nodes.config import NodeConfig
 from department_nodes.home import Trust
+from department_nodes.lines.clauses import verify_line_clauses
 from policies.contracts.framing import parse_frame
-from policies.contracts.grant import Grant, Operation, Participant, SignedGrant, verify_grant_signatures
+from policies.contracts.grant import Grant, LineGrant, Operation, SignedGrant, verify_grant_signatures
+from policies.contracts.grant_terms import Share
+from policies.contracts.line_rounds import LARGEST_ROUND
 from policies.contracts.manifest import Manifest, Mode, SignedManifest, verify_offers, verify_run_terms
-from policies.contracts.steps import OPERATION_OF_STEP, Step
+from policies.contracts.steps import LINE_STEPS, OPERATION_OF_STEP, Step
 from policies.standards.loader import load_dataset_standard
 
 ROLE_OF_STEP: Mapping[Step, str] = {Step.RELEASE: "lead", Step.TRAIN: "supporting", Step.COMBINE: "lead"}
@@ -45,14 +48,25 @@ class Request:
     signed_grant: SignedGrant
     grant_hash: str
     signed_manifest: SignedManifest
-    me: Participant
+    me: Share
+    round: int
     terms: Mapping[str, Any]
     parts: Mapping[str, bytes]
 
     @property
+    def project_id(self) -> str:
+        """The grant's project."""
+        return self.signed_grant.grant.project_id
+
+    @property
     def grant(self) -> Grant:
-        """The verified grant."""
-        return self.signed_grant.grant
+        """The verified grant of a region. Raises `grant.wrong_kind` in a line."""
+        return self.signed_grant.region_grant
+
+    @property
+    def line(self) -> LineGrant:
+        """The verified grant of a line. Raises `grant.wrong_kind` in the main job."""
+        return self.signed_grant.line_grant
 
     @property
     def manifest(self) -> Manifest:
@@ -78,6 +92,7 @@ class UnverifiedRequest:
     step: Step
     run_id: str
     attempt: int
+    round: int
     terms: Mapping[str, Any]
     parts: Mapping[str, bytes]
 
@@ -87,6 +102,7 @@ def parse_request(data: bytes) -> UnverifiedRequest:
     frame = parse_frame(data)
     header = frame.header
     step, run_id, attempt, terms = (header.get(field) for field in ("step", "run_id", "attempt", "terms"))
+    round_number = header.get("round")
     if (
         header.get("kind") != "request"
         or not isinstance(step, str)
@@ -96,11 +112,14 @@ def parse_request(data: bytes) -> UnverifiedRequest:
         or not isinstance(attempt, int)
         or isinstance(attempt, bool)
         or not 1 <= attempt <= LARGEST_ATTEMPT
+        or not isinstance(round_number, int)
+        or isinstance(round_number, bool)
+        or not (1 <= round_number <= LARGEST_ROUND if step in LINE_STEPS else round_number == 0)
         or not isinstance(terms, dict)
         or not {"grant", "manifest"} <= set(frame.parts)
     ):
         raise DoudiError("request.malformed", "the request has the wrong form")
-    return UnverifiedRequest(Step(step), run_id, attempt, terms, frame.parts)
+    return UnverifiedRequest(Step(step), run_id, attempt, round_number, terms, frame.parts)
 
 
 def verify_request(unverified: UnverifiedRequest, site: Site, now_s: int) -> Request:
@@ -132,11 +151,14 @@ def verify_request(unverified: UnverifiedRequest, site: Site, now_s: int) -> Req
     step = unverified.step
     if me.department not in manifest.departments:
         raise DoudiError("manifest.not_a_participant", "this department is not named in the run's manifest")
+    if (step in LINE_STEPS) != isinstance(grant, LineGrant):
+        raise DoudiError("grant.wrong_kind", "the step belongs to another kind of grant")
     verify_operation(me, step, manifest.mode)  # 5
-    return Request(step, signed_grant, grant_hash, signed_manifest, me, unverified.terms, unverified.parts)
+    terms, parts = unverified.terms, unverified.parts
+    return Request(step, signed_grant, grant_hash, signed_manifest, me, unverified.round, terms, parts)
 
 
-def verify_grant(signed: SignedGrant, site: Site, now_s: int) -> Participant:
+def verify_grant(signed: SignedGrant, site: Site, now_s: int) -> Share:
     """Return this department's share of a grant; raises the code of the first clause that fails.
 
     1. Every required party signed. 2. The keys are those that this department pinned, and its own are its own.
@@ -147,10 +169,10 @@ def verify_grant(signed: SignedGrant, site: Site, now_s: int) -> Participant:
     return verify_grant_terms(signed.grant, site, now_s)
 
 
-def verify_grant_terms(grant: Grant, site: Site, now_s: int) -> Participant:
+def verify_grant_terms(grant: Grant | LineGrant, site: Site, now_s: int) -> Share:
     """Check clauses 2 to 6 of `verify_grant`: what an officer wants to know before signing."""
     config = site.config
-    me = grant.participant(config.department)
+    me = grant.share(config.department)
     if me.identity_key != site.identity_key or me.approval_key != site.approval_key:  # 2
         raise DoudiError(
             "grant.wrong_key",
@@ -163,7 +185,7 @@ def verify_grant_terms(grant: Grant, site: Site, now_s: int) -> Participant:
             "the centre's key is not the one that this department pinned",
             "Compare fingerprints with the centre, then `doudi node trust`.",
         )
-    for participant in grant.participants:
+    for participant in grant.shares:
         if participant.department == config.department:
             continue
         card = site.trust.department(participant.department)
@@ -202,6 +224,9 @@ def verify_grant_terms(grant: Grant, site: Site, now_s: int) -> Participant:
             "the grant names a column that this department does not give",
             "See excluded_columns in node.toml.",
         )
+    if isinstance(grant, LineGrant):
+        verify_line_clauses(grant, config, {card.department: card for card in site.trust.departments})  # 5, 6
+        return me
     outcomes = {column.name for column in standard.columns if column.role == "outcome"}
     if me.role == "lead" and grant.label.target not in outcomes:
         raise DoudiError(
@@ -213,7 +238,7 @@ def verify_grant_terms(grant: Grant, site: Site, now_s: int) -> Participant:
     return me
 
 
-def _verify_scheduler(grant: Grant, site: Site) -> None:
+def _verify_scheduler(grant: Grant | LineGrant, site: Site) -> None:
     """The scheduling key must be pinned too: it alone can start runs."""
     name = grant.scheduler.department
     own = name == site.config.department
@@ -222,7 +247,7 @@ def _verify_scheduler(grant: Grant, site: Site) -> None:
         raise DoudiError("grant.untrusted_key", "the scheduling key is not the one that this department pinned")
 
 
-def _verify_site_policy(grant: Grant, me: Participant, site: Site) -> None:
+def _verify_site_policy(grant: Grant, me: Share, site: Site) -> None:
     policy = site.config.policy
     refusals = [
         (grant.region != site.config.region, "policy.region", "the grant is for another region"),
@@ -263,7 +288,7 @@ def _verify_site_policy(grant: Grant, me: Participant, site: Site) -> None:
             raise DoudiError(code, message, "See [policy] in node.toml; only this department changes it.")
 
 
-def verify_operation(me: Participant, step: Step, mode: Mode) -> None:
+def verify_operation(me: Share, step: Step, mode: Mode) -> None:
     """Raise `grant.operation_not_granted` or `grant.wrong_role` unless this department may do this step in this mode."""
     role = ROLE_OF_STEP.get(step)
     if role is not None and me.role != role:

@@ -52,6 +52,8 @@ class GrantTerms:
     min_key_holders: int = 3
     bits_per_person_and_year: int = 60
     modes: tuple[Literal["evidence", "sum_only"], ...] = ("evidence", "sum_only")
+    # Whether the released bits may train the departments' lines, and a line's model may be the start of training here.
+    lines: bool = False
 
 
 def make_card(home: NodeHome, flower_public_key: str) -> DepartmentCard:
@@ -119,6 +121,8 @@ def _participant(card: DepartmentCard, lead: bool, terms: GrantTerms, attempts: 
     supporting = [Operation.LINK, Operation.TRAIN]
     supporting += [Operation.EVIDENCE] if "evidence" in terms.modes else []
     supporting += [Operation.SUM_ONLY] if "sum_only" in terms.modes else []
+    operations = [Operation.LINK, Operation.RELEASE, Operation.COMBINE] if lead else supporting
+    operations += [Operation.LINE] if terms.lines else []
     return Participant(
         department=card.department,
         role="lead" if lead else "supporting",
@@ -126,7 +130,7 @@ def _participant(card: DepartmentCard, lead: bool, terms: GrantTerms, attempts: 
         standard_version=card.standard_version,
         standard_hash=card.standard_hash,
         columns=card.columns,
-        operations=(Operation.LINK, Operation.RELEASE, Operation.COMBINE) if lead else tuple(supporting),
+        operations=tuple(operations),
         declared_people=max(card.people, 1),
         evaluation_limit=max(card.people, 1) * terms.runs_allowed * attempts,
         identity_key=card.identity_key,
@@ -137,7 +141,7 @@ def _participant(card: DepartmentCard, lead: bool, terms: GrantTerms, attempts: 
 def sign_as_owner(engine: NodeEngine, signed: SignedGrant) -> SignedGrant:
     """Return the grant with this department's signature added, and record the act."""
     home = engine.home
-    me = signed.grant.participant(home.config.department)
+    me = signed.grant.share(home.config.department)
     role: Literal["lead", "owner"] = "lead" if me.role == "lead" else "owner"
     signature = sign_grant(signed.grant, me.department, role, home.officer_key(APPROVAL_KEY))
     others = [item for item in signed.signatures if (item.party, item.role) != (me.department, role)]

@@ -7,10 +7,12 @@ from crypto.pseudonyms import POINT_BYTES
 from department_nodes.extract import ExtractCache
 from department_nodes.guard import verify_grant_terms
 from department_nodes.home import NodeHome
+from department_nodes.lines.preview import preview_line
 from department_nodes.site import site_of
-from policies.contracts.grant import Grant, Participant, SignedGrant
+from policies.contracts.grant import Grant, LineGrant, Participant, SignedGrant
 
 CELL_BYTES = {"evidence": 17, "sum_only": 18, "label": 17}
+TEXT_KEYS = ("preview.heading", "preview.terms", "preview.columns", "preview.limits")
 ENVELOPE_BYTES = 1400  # HPKE X-Wing encapsulation, signature and header
 
 
@@ -19,7 +21,9 @@ def preview_grant(home: NodeHome, signed: SignedGrant, now_s: int) -> dict[str, 
 
     Sizes are estimates within a few per cent: the number of slots is known only after the linkage.
     """
-    grant, config = signed.grant, home.config
+    if isinstance(signed.grant, LineGrant):
+        return preview_line(home, signed, now_s)
+    grant, config = signed.region_grant, home.config
     me = grant.participant(config.department)
     people = ExtractCache(home).load().people
     site = site_of(home)
@@ -34,6 +38,7 @@ def preview_grant(home: NodeHome, signed: SignedGrant, now_s: int) -> dict[str, 
     return {
         "refusal": refusal,
         "leaves": _leaves(grant, me, people),
+        "keys": TEXT_KEYS,
         "texts": {
             "department": me.department,
             "grant": signed.grant_hash[:16],

@@ -45,14 +45,14 @@ def schedule_run(
         return manifest
     signed = _own_grant(client, run)
     verify_grant(signed, engine.site(), int(time.time()))
-    wanted = {participant.department for participant in signed.grant.participants}
+    wanted = set(signed.grant.departments)
     offers = _gather(client, run_id, run.attempt, wanted, wait_s, on_waiting)
     missing = sorted(wanted - {offer.department for offer in offers})
-    if missing and not (partial and run.mode == "evidence"):
+    if missing and not (partial and run.mode in ("evidence", "line")):
         raise DoudiError(
             "run.keys_missing",
             f"no keys from {', '.join(missing)}",
-            "See `doudi node status` at those departments; an evidence run may go on with --partial.",
+            "See `doudi node status` at those departments; an evidence or line run may go on with --partial.",
         )
     manifest = make_manifest(home, signed, run.model_dump(), offers, run.mode, int(time.time()))
     write_atomically(stored, manifest.to_bytes())

@@ -61,11 +61,59 @@ TEXTS: dict[str, tuple[str, str]] = {
         "purpose {purpose}, region {region}, lead {lead}; {runs} runs until {until}; ε = {epsilon} per household and period {period}",
         "目的 {purpose}，地区 {region}，牵头 {lead}；至 {until} 共 {runs} 次运行；标签周期 {period} 内每户 ε = {epsilon}",
     ),
+    "preview.line_terms": (
+        "purpose {purpose}, line over {region}, lead {lead}; {runs} runs until {until}; {departments} departments train on the bits of {target}, period {period}",
+        "目的 {purpose}，条线范围 {region}，牵头 {lead}；至 {until} 共 {runs} 次运行；{departments} 个部门用 {target}（周期 {period}）的已发布比特训练",
+    ),
+    "preview.line_privacy": (
+        "one run costs this asset ε = {epsilon:.2f} per person at δ = {delta}: noise {placement}, σ {sigma} × clip norm {clip}, sampling {rate}, {steps} steps × {rounds} rounds; this site's cap over all runs: ε = {cap}",
+        "一次运行对本数据资源每人耗费 ε = {epsilon:.2f}（δ = {delta}）：噪声方式 {placement}，σ {sigma} × 裁剪范数 {clip}，抽样率 {rate}，{steps} 步 × {rounds} 轮；本站点全部运行的上限：ε = {cap}",
+    ),
+    "preview.line_limits": (
+        "aggregation {method}: a round counts with at least {survivors} departments; noise shares assume {honest} % of them honest (distributed only)",
+        "聚合方式 {method}：每轮至少 {survivors} 个部门；分布式噪声假定其中 {honest} % 诚实",
+    ),
     "preview.columns": ("columns used here, never sent: {columns}", "仅在本地使用、不会发出的列：{columns}"),
     "preview.limits": (
         "at most {bits} evidence bits per person and year; a level may show one value for at most {share:.0%} of its people, rank correlation at most {correlation}",
         "每人每年最多 {bits} 比特证据；同一等级内单一取值最多占 {share:.0%}，秩相关最多 {correlation}",
     ),
+    "no_line_models": (
+        "no line model yet: one comes at the end of a line's run",
+        "尚无条线模型：条线运行结束后才会有",
+    ),
+    "column.model": ("model", "模型"),
+    "column.target": ("target", "目标"),
+    "budget.lines": (
+        "lines, {asset}: ε {spent} of {cap} per person at δ = {delta}, over its whole life",
+        "条线训练，{asset}：每人已用 ε {spent}，终身上限 {cap}（δ = {delta}）",
+    ),
+    "budget.bar": (
+        "[{bar}] █ spent  ▒ reserved, to {reserved}",
+        "[{bar}] █ 已用  ▒ 预留，至 {reserved}",
+    ),
+    "budget.no_lines": ("no line has reserved anything yet", "尚无条线预留额度"),
+    "budget.labels": (
+        "labels, another asset: ε {epsilon:g} of {cap_epsilon:g} per household in 365 days",
+        "标签（另一数据资源）：365 天内每户 ε {epsilon:g}，上限 {cap_epsilon:g}",
+    ),
+    "budget.evidence": (
+        "evidence: {bits_per_person} of {cap_bits_per_person} bits per person in 365 days",
+        "证据：365 天内每人 {bits_per_person} 比特，上限 {cap_bits_per_person}",
+    ),
+    "budget.shown": (
+        "the newest {shown} of {attempts} attempts are listed; --newest shows more",
+        "共 {attempts} 次尝试，仅列出最近 {shown} 次；用 --newest 查看更多",
+    ),
+    "budget.noise.gaussian": ("σ {sigma}, {rate}%", "σ {sigma}，{rate}%"),
+    "budget.noise.discrete_gaussian": ("σ {sigma}, shared", "σ {sigma}，分担"),
+    "budget.state.reserved": ("reserved", "预留中"),
+    "budget.state.settled": ("settled", "已结算"),
+    "column.run_attempt": ("run, attempt", "运行，尝试"),
+    "column.noise": ("noise, rate", "噪声，抽样"),
+    "column.steps": ("steps", "步数"),
+    "column.epsilon_alone": ("ε alone", "单独 ε"),
+    "column.epsilon_after": ("ε so far", "累计 ε"),
     "results.heading": (
         "{shown} of {households} households, calibrated probability of need, mode {mode}. This list stays on this host.",
         "{households} 户中的前 {shown} 户，校准后的困难概率，模式 {mode}。此名单仅留在本机。",

@@ -17,11 +17,14 @@ from coordinator.config import LOOPBACK, CoordinatorConfig, load_config
 from coordinator.db import tables as _tables  # noqa: F401 - all tables must be known before the first query
 from coordinator.db.session import begin, open_engine, read
 from coordinator.federation.flower_relay import FlowerRelay
+from coordinator.federation.line_run import LineRun, LineSettings
+from coordinator.federation.relay import Relay
 from coordinator.federation.run_folder import RunFolder
 from coordinator.federation.schedule import ScheduleSettings, VerticalRun
 from coordinator.federation.union import PaddingPolicy
-from coordinator.runs.services import claim_running, fail_run, finish_run, load_run, mark_step
+from coordinator.runs.services import RunView, claim_running, fail_run, finish_run, load_run, mark_step
 from crypto.errors import DoudiError
+from policies.contracts.manifest import SignedManifest
 from policies.contracts.steps import Step
 
 EXIT_ENDED = 0
@@ -32,30 +35,49 @@ log = logging.getLogger("doudi.run")
 
 
 class DatabaseMarks:
-    """Writes each mark in a transaction of its own, so that progress is seen at once."""
+    """Writes each mark of one round in a transaction of its own, so that progress is seen at once. The main job is round 0."""
 
-    def __init__(self, engine: Engine, run_id: str, attempt: int) -> None:
-        self._engine, self._run_id, self._attempt = engine, run_id, attempt
+    def __init__(self, engine: Engine, run_id: str, attempt: int, round_number: int = 0) -> None:
+        self._engine, self._run_id, self._attempt, self._round = engine, run_id, attempt, round_number
+
+    def _mark(
+        self,
+        step: Step,
+        department: str,
+        state: str,
+        code: str = "",
+        request_bytes: int | None = None,
+        reply_bytes: int | None = None,
+    ) -> None:
+        with begin(self._engine) as session:
+            mark_step(
+                session,
+                self._run_id,
+                self._attempt,
+                step,
+                department,
+                state,
+                code,
+                request_bytes,
+                reply_bytes,
+                self._round,
+            )
 
     def sent(self, step: Step, department: str, size_bytes: int) -> None:
         """Mark that a request was handed to the relay."""
-        with begin(self._engine) as session:
-            mark_step(session, self._run_id, self._attempt, step, department, "sent", request_bytes=size_bytes)
+        self._mark(step, department, "sent", request_bytes=size_bytes)
 
     def answered(self, step: Step, department: str, size_bytes: int) -> None:
         """Mark that a verified reply arrived."""
-        with begin(self._engine) as session:
-            mark_step(session, self._run_id, self._attempt, step, department, "answered", reply_bytes=size_bytes)
+        self._mark(step, department, "answered", reply_bytes=size_bytes)
 
     def refused(self, step: Step, department: str, code: str) -> None:
         """Mark a refusal, or a reply that was not acceptable."""
-        with begin(self._engine) as session:
-            mark_step(session, self._run_id, self._attempt, step, department, "refused", code)
+        self._mark(step, department, "refused", code)
 
     def lost(self, step: Step, department: str, code: str) -> None:
         """Mark a department that did not answer."""
-        with begin(self._engine) as session:
-            mark_step(session, self._run_id, self._attempt, step, department, "lost", code)
+        self._mark(step, department, "lost", code)
 
 
 def acquire_task(config: CoordinatorConfig, flower_run_id: int) -> FlowerRelay:
@@ -73,6 +95,25 @@ def acquire_task(config: CoordinatorConfig, flower_run_id: int) -> FlowerRelay:
         relay.close(False, "run.superseded")
 
 
+def schedule_of(
+    config: CoordinatorConfig, engine: Engine, view: RunView, manifest: SignedManifest, relay: Relay
+) -> VerticalRun | LineRun:
+    """Return what the run's mode asks for: the steps of a region's run, or the rounds of a line."""
+    folder = RunFolder(config.path(config.runs_folder), view.run_id, view.attempt)
+    if manifest.manifest.mode == "line":
+
+        def marks_of_round(number: int) -> DatabaseMarks:
+            return DatabaseMarks(engine, view.run_id, view.attempt, number)
+
+        settings = LineSettings(config.step_timeout_s)
+        return LineRun(view.signed_grant, manifest, relay, folder, marks_of_round, settings)
+    padding = PaddingPolicy(config.min_padding_percent, config.max_padding_percent)
+    marks = DatabaseMarks(engine, view.run_id, view.attempt)
+    return VerticalRun(
+        view.signed_grant, manifest, relay, folder, marks, ScheduleSettings(config.step_timeout_s, padding)
+    )
+
+
 def execute(config: CoordinatorConfig, engine: Engine, run_id: str, flower_run_id: int) -> int:
     """Carry a scheduled or interrupted run to its end and return the exit code."""
     relay = acquire_task(config, flower_run_id)
@@ -84,17 +125,7 @@ def execute(config: CoordinatorConfig, engine: Engine, run_id: str, flower_run_i
             view = load_run(session, run_id)
         if view.signed_manifest is None:
             raise DoudiError("run.not_scheduled", "the run has no manifest")
-        folder = RunFolder(config.path(config.runs_folder), run_id, view.attempt)
-        padding = PaddingPolicy(config.min_padding_percent, config.max_padding_percent)
-        run = VerticalRun(
-            view.signed_grant,
-            view.signed_manifest,
-            relay,
-            folder,
-            DatabaseMarks(engine, run_id, view.attempt),
-            ScheduleSettings(config.step_timeout_s, padding),
-        )
-        outcome = run.execute()
+        outcome = schedule_of(config, engine, view, view.signed_manifest, relay).execute()
         with begin(engine) as session:
             finish_run(session, run_id, outcome)
         ended_well = True

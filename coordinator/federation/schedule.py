@@ -10,12 +10,13 @@ The coordinator opens no envelope: it has no key. Every outcome is stored before
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from coordinator.federation.relay import Lost, Relay
+from coordinator.federation.asking import Answers, Asker, Check, Marks, required_part
+from coordinator.federation.relay import Relay
 from coordinator.federation.run_folder import RunFolder
 from coordinator.federation.union import PaddingPolicy, check_pseudonyms, number_union, slots_of
 from crypto.errors import DoudiError
@@ -23,7 +24,7 @@ from crypto.pseudonyms import POINT_BYTES
 from policies.contracts.framing import Frame
 from policies.contracts.grant import SignedGrant
 from policies.contracts.manifest import SignedManifest
-from policies.contracts.steps import Step, open_reply, pack_request
+from policies.contracts.steps import REGION_STEPS, Step, pack_request
 
 LABEL_CELL_BYTES = 17
 EVIDENCE_CELL_BYTES = 17
@@ -32,37 +33,12 @@ SUM_CELL_BYTES = 18
 MAXIMUM_METRICS_BYTES = 200 * 1024
 
 
-class Marks(Protocol):
-    """Where progress is recorded; each call is one transaction with its event."""
-
-    def sent(self, step: Step, department: str, size_bytes: int) -> None:
-        """A request was handed to the relay."""
-
-    def answered(self, step: Step, department: str, size_bytes: int) -> None:
-        """A verified reply arrived."""
-
-    def refused(self, step: Step, department: str, code: str) -> None:
-        """The department refused with a code, or its reply was not acceptable."""
-
-    def lost(self, step: Step, department: str, code: str) -> None:
-        """The department did not answer in time."""
-
-
 @dataclass(frozen=True)
 class ScheduleSettings:
     """Timeouts and padding, from the coordinator's configuration."""
 
     step_timeout_s: float
     padding: PaddingPolicy
-
-
-@dataclass
-class Answers:
-    """The outcome of one step: the frames of those who answered, the codes of the others, and the time."""
-
-    frames: dict[str, Frame] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
-    seconds: float = 0.0
 
 
 class VerticalRun:
@@ -79,9 +55,10 @@ class VerticalRun:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._signed_grant, self._signed_manifest = grant, manifest
-        self._grant, self._manifest = grant.grant, manifest.manifest
-        self._relay, self._folder, self._marks, self._settings = relay, folder, marks, settings
+        self._grant, self._manifest = grant.region_grant, manifest.manifest
+        self._folder, self._marks, self._settings = folder, marks, settings
         self._clock = clock
+        self._asker = Asker(self._grant, relay, settings.step_timeout_s, clock)
         self._seconds: dict[str, float] = {}
         # A department of the grant that offered no keys is missing from the start, and said to be.
         named = set(self._manifest.departments)
@@ -127,7 +104,7 @@ class VerticalRun:
             def check(name: str, frame: Frame) -> None:
                 for other in others:
                     if other != name:
-                        _part(frame, f"{prefix}/{other}")
+                        required_part(frame, f"{prefix}/{other}")
 
             return check
 
@@ -138,7 +115,7 @@ class VerticalRun:
 
         def passed(prefix: str, frames: Mapping[str, Frame], receiver: str) -> dict[str, bytes]:
             return {
-                f"{prefix}/{sender}": _part(frame, f"{prefix}/{receiver}")
+                f"{prefix}/{sender}": required_part(frame, f"{prefix}/{receiver}")
                 for sender, frame in frames.items()
                 if sender != receiver
             }
@@ -161,11 +138,11 @@ class VerticalRun:
                 name: self._request(Step.FINISH, {"holders": holders}, passed("evaluated", evaluated.frames, name))
                 for name in holders
             },
-            lambda name, frame: check_pseudonyms(_part(frame, "pseudonyms"), self._manifest.offer(name).people),
+            lambda name, frame: check_pseudonyms(required_part(frame, "pseudonyms"), self._manifest.offer(name).people),
         )
         self._require_lead(Step.FINISH, finished)
         self._seconds["link"] = self._clock() - started
-        return {name: _part(frame, "pseudonyms") for name, frame in finished.frames.items()}
+        return {name: required_part(frame, "pseudonyms") for name, frame in finished.frames.items()}
 
     def _release(self, union: bytes, slots: Mapping[str, Any]) -> tuple[Any, dict[str, bytes]]:
         """Return the lead's cells uint8 [slots, 17] and the sealed cell key of each department."""
@@ -177,7 +154,7 @@ class VerticalRun:
         def check(_: str, frame: Frame) -> None:
             _cells(frame, "cells", count, LABEL_CELL_BYTES)
             for name in departments:
-                _part(frame, f"cell-key/{name}")
+                required_part(frame, f"cell-key/{name}")
 
         request = self._request(Step.RELEASE, {"departments": departments}, {"union": union})
         answers = self._ask(Step.RELEASE, {self._lead: request}, check)
@@ -186,7 +163,7 @@ class VerticalRun:
         frame = answers.frames[self._lead]
         return (
             _cells(frame, "cells", count, LABEL_CELL_BYTES),
-            {name: _part(frame, f"cell-key/{name}") for name in departments},
+            {name: required_part(frame, f"cell-key/{name}") for name in departments},
         )
 
     def _train(self, count: int, slots: Mapping[str, Any], cells: Any, keys: Mapping[str, bytes]) -> Answers:
@@ -196,7 +173,7 @@ class VerticalRun:
             for part, width in (("evidence", EVIDENCE_CELL_BYTES), ("sum", SUM_CELL_BYTES)):
                 if part in frame.parts:
                     _cells(frame, part, count, width)
-                    _part(frame, f"{part}-key")
+                    required_part(frame, f"{part}-key")
 
         requests = {
             name: self._request(
@@ -226,7 +203,7 @@ class VerticalRun:
                 if kind in frame.parts:
                     given[kind].append(name)
                     parts[f"{kind}/{name}"] = _cells(frame, kind, count, width)[register].tobytes()
-                    parts[f"{kind}-key/{name}"] = _part(frame, f"{kind}-key")
+                    parts[f"{kind}-key/{name}"] = required_part(frame, f"{kind}-key")
         supporting = sorted(participant.department for participant in self._grant.supporting)
         if given["sum"] != supporting:
             # The sum over the exact set is impossible; the vectors that came stay unopened, whatever the mode.
@@ -246,57 +223,9 @@ class VerticalRun:
         self._seconds["combine"] = answers.seconds
         return _metrics(answers.frames[self._lead])
 
-    def _ask(
-        self,
-        step: Step,
-        requests: Mapping[str, bytes],
-        check: Callable[[str, Frame], None] = lambda *_: None,
-    ) -> Answers:
-        """Ask the departments at once and return what came; a finished step of this attempt is not asked again."""
-        started = self._clock()
-        answers = Answers()
-        done = self._folder.done(step)
-        stored = {name: self._folder.save_request(step, name, data) for name, data in requests.items()}
-        identity = {name: self._grant.participant(name).identity_key for name in stored}
-        for name, request in stored.items():
-            reply = self._folder.reply(step, name)
-            if reply is not None:
-                answers.frames[name] = open_reply(reply, request, step, name, identity[name])
-        if done is not None:
-            answers.missing = dict(done["missing"])
-            answers.seconds = float(done["seconds"])
-            self._missing.update(answers.missing)
-            return answers
-
-        def on_reply(name: str, reply: bytes | Lost) -> None:
-            if isinstance(reply, Lost):
-                answers.missing[name] = reply.code
-                self._marks.lost(step, name, reply.code)
-                return
-            try:
-                frame = open_reply(reply, stored[name], step, name, identity[name])
-                check(name, frame)
-            except DoudiError as error:
-                answers.missing[name] = error.code
-                self._marks.refused(step, name, error.code)
-                return
-            # The reply is durable before it counts: a crash after this line does not ask again.
-            self._folder.save_reply(step, name, reply)
-            answers.frames[name] = frame
-            self._marks.answered(step, name, len(reply))
-
-        waiting = {name: request for name, request in stored.items() if name not in answers.frames}
-        for name, request in waiting.items():
-            self._marks.sent(step, name, len(request))
-        if waiting:
-            self._relay.exchange(waiting, self._settings.step_timeout_s, on_reply)
-        for name in waiting:
-            if name not in answers.frames and name not in answers.missing:
-                answers.missing[name] = "node.timeout"
-                self._marks.lost(step, name, "node.timeout")
-        answers.seconds = self._clock() - started
+    def _ask(self, step: Step, requests: Mapping[str, bytes], check: Check = lambda *_: None) -> Answers:
+        answers = self._asker.ask(step, requests, self._folder, self._marks, check)
         self._missing.update(answers.missing)
-        self._folder.save_done(step, {"missing": answers.missing, "seconds": answers.seconds})
         return answers
 
     def _require_lead(self, step: Step, answers: Answers) -> None:
@@ -314,7 +243,7 @@ class VerticalRun:
     def _requests(self) -> list[tuple[str, Step, bytes]]:
         """Return every request of this attempt that was stored, that is, pushed."""
         found = []
-        for step in Step:
+        for step in REGION_STEPS:
             for name in self._manifest.departments:
                 data = self._folder.request(step, name)
                 if data is not None:
@@ -325,20 +254,14 @@ class VerticalRun:
         """Return bytes by sender, before Flower's framing: each department's replies and the coordinator's requests."""
         totals = {"coordinator": sum(len(data) for _, _, data in self._requests())}
         for name in self._manifest.departments:
-            replies = [self._folder.reply(step, name) for step in Step]
+            replies = [self._folder.reply(step, name) for step in REGION_STEPS]
             totals[name] = sum(len(reply) for reply in replies if reply is not None)
         return totals
 
 
-def _part(frame: Frame, name: str) -> bytes:
-    if name not in frame.parts:
-        raise DoudiError("reply.part_missing", "a reply lacks a part")
-    return frame.parts[name]
-
-
 def _cells(frame: Frame, name: str, count: int, width: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Return the cells of a reply, uint8 [slots, width]. Raises `reply.wrong_length`."""
-    data = _part(frame, name)
+    data = required_part(frame, name)
     if len(data) != count * width:
         raise DoudiError("reply.wrong_length", "a reply does not have one cell per slot")
     return np.frombuffer(data, np.uint8).reshape(count, width)
@@ -352,7 +275,7 @@ def _milliseconds(frame: Frame, name: str) -> int:
 
 def _metrics(frame: Frame) -> dict[str, Any]:
     """Return the lead's metrics: JSON of at most 200 KB. Raises `reply.bad_metrics`."""
-    data = _part(frame, "metrics")
+    data = required_part(frame, "metrics")
     try:
         metrics = json.loads(data) if len(data) <= MAXIMUM_METRICS_BYTES else None
     except ValueError:

@@ -4,19 +4,20 @@ from collections.abc import Mapping
 
 from crypto.errors import DoudiError
 from policies.contracts.cards import DepartmentCard
-from policies.contracts.grant import Grant, GrantSignature, SignedGrant, required_signatures, verify_grant_signature
+from policies.contracts.grant import GrantSignature, SignedGrant, required_signatures, verify_grant_signature
+from policies.contracts.grant_terms import GrantBase
 
 
-def compare_keys(grant: Grant, cards: Mapping[str, DepartmentCard], centre_approval_key: str) -> None:
+def compare_keys(grant: GrantBase, cards: Mapping[str, DepartmentCard], centre_approval_key: str) -> None:
     """Raise `party.unknown` or `grant.key_mismatch` unless every key of the grant is the one on its party's card."""
     if grant.centre_key != centre_approval_key:
         raise _mismatch("the centre's approval key")
-    for participant in grant.participants:
-        card = _card(cards, participant.department)
-        if participant.identity_key != card.identity_key:
-            raise _mismatch(f"the identity key of {participant.department}")
-        if participant.approval_key != card.approval_key:
-            raise _mismatch(f"the approval key of {participant.department}")
+    for share in grant.shares:
+        card = _card(cards, share.department)
+        if share.identity_key != card.identity_key:
+            raise _mismatch(f"the identity key of {share.department}")
+        if share.approval_key != card.approval_key:
+            raise _mismatch(f"the approval key of {share.department}")
     if grant.scheduler.key != _card(cards, grant.scheduler.department).scheduling_key:
         raise _mismatch(f"the scheduling key of {grant.scheduler.department}")
 

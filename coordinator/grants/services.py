@@ -12,7 +12,8 @@ from coordinator.parties.services import CENTRE, department_cards
 from coordinator.projects.models import ProjectRow
 from coordinator.projects.services import get_project
 from crypto.errors import DoudiError
-from policies.contracts.grant import Grant, SignedGrant, verify_grant_signatures
+from policies.contracts.grant import Grant, LineGrant, SignedGrant, verify_grant_signatures
+from policies.contracts.grant_terms import GrantBase
 
 
 def put_grant(
@@ -30,7 +31,7 @@ def put_grant(
     grant = signed.grant
     # (1)
     if caller != CENTRE:
-        grant.participant(caller)
+        grant.share(caller)
     # (2)
     _require_same_project(get_project(session, project_id), grant)
     # (3)
@@ -72,7 +73,7 @@ def find_grant(session: Session, project_id: str, grant_hash: str | None = None)
     return row
 
 
-def require_in_force(row: GrantRow, now: int) -> Grant:
+def require_in_force(row: GrantRow, now: int) -> Grant | LineGrant:
     """Return the grant if every party signed it and it is valid now.
 
     Raises `grant.signature_missing`, `grant.bad_signature`, `grant.not_yet_valid` or `grant.expired`.
@@ -87,10 +88,11 @@ def require_in_force(row: GrantRow, now: int) -> Grant:
     return signed.grant
 
 
-def _require_same_project(project: ProjectRow, grant: Grant) -> None:
+def _require_same_project(project: ProjectRow, grant: GrantBase) -> None:
     if project.state != "open":
         raise DoudiError("project.closed", "the project is closed")
-    named = (grant.project_id, grant.purpose, grant.region, grant.lead.department)
+    # A line's region is the area that it spans; its lead is the department that leads it, in whatever region.
+    named = (grant.project_id, grant.purpose, grant.region, grant.lead_department)
     if named != (project.project_id, project.purpose, project.region, project.lead):
         raise DoudiError("grant.other_project", "project, purpose, region or lead differ from the project's")
 
@@ -109,13 +111,13 @@ def _store_draft(session: Session, config: CoordinatorConfig, caller: str, signe
     )
     session.add(row)
     session.flush()
-    for participant in signed.grant.participants:
+    for share in signed.grant.shares:
         session.add(
             GrantPartyRow(
                 grant_hash=row.grant_hash,
-                department=participant.department,
-                role=participant.role,
-                scheduler=participant.department == signed.grant.scheduler.department,
+                department=share.department,
+                role=share.role,
+                scheduler=share.department == signed.grant.scheduler.department,
             )
         )
     _record(session, EventType.GRANT_STORED, caller, row, {"signatures": len(signed.signatures)})

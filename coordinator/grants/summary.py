@@ -1,27 +1,28 @@
 """A grant in words, for the officer who signs it. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-from policies.contracts.grant import Grant
+from policies.contracts.grant import Grant, LineGrant
+from policies.contracts.grant_terms import GrantBase, Share
+
+Say = Callable[..., str]
 
 
-def grant_summary(grant: Grant, say: Callable[..., str]) -> list[str]:
+def grant_summary(grant: Grant | LineGrant, say: Say) -> list[str]:
     """Return the lines that an officer reads before signing: everything that the signature allows.
 
     `say(key, **values)` gives a text in the officer's language: `Console(TEXTS).text`.
     """
+    return _line_summary(grant, say) if isinstance(grant, LineGrant) else _region_summary(grant, say)
+
+
+def _region_summary(grant: Grant, say: Say) -> list[str]:
     lines = [
         say("grant.heading", grant=grant.grant_id, project=grant.project_id),
         say("grant.purpose", purpose=grant.purpose, region=grant.region),
-        say("grant.period", start=_time(grant.not_before), end=_time(grant.expires_at)),
-        say(
-            "grant.runs",
-            runs=grant.runs_allowed,
-            attempts=grant.attempts_allowed,
-            modes=", ".join(grant.modes),
-            scheduler=grant.scheduler.department,
-        ),
+        *_common(grant, grant.modes, say),
         say(
             "grant.label",
             target=grant.label.target,
@@ -39,19 +40,85 @@ def grant_summary(grant: Grant, say: Callable[..., str]) -> list[str]:
         say("grant.program", program=grant.program_hash),
     ]
     for participant in grant.participants:
-        lines.append(
-            say(
-                "grant.participant",
-                role=say(f"grant.{participant.role}"),
-                department=participant.department,
-                dataset=f"{participant.dataset}/{participant.standard_version}",
-                columns=len(participant.columns),
-                people=participant.declared_people,
-                operations=", ".join(operation.value for operation in participant.operations),
-            )
-        )
-        lines.append(say("grant.columns", columns=", ".join(participant.columns)))
+        lines += [
+            say("grant.participant", **_share(participant, say)),
+            say("grant.columns", columns=", ".join(participant.columns)),
+        ]
     return lines
+
+
+def _line_summary(grant: LineGrant, say: Say) -> list[str]:
+    training, aggregation = grant.training, grant.aggregation
+    lines = [
+        say("grant.line_heading", grant=grant.grant_id, project=grant.project_id),
+        say("grant.line_purpose", purpose=grant.purpose, region=grant.region, lead=grant.lead_department),
+        *_common(grant, ["line"], say),
+        say(
+            "grant.line_model",
+            model=training.model,
+            version=training.model_version,
+            hash=training.model_hash[:16],
+            target=grant.target,
+            period=grant.label_period,
+        ),
+        say("grant.line_unit", unit=training.privacy_unit, delta=training.delta_exponent),
+        say(
+            "grant.line_noise",
+            placement=training.placement,
+            sigma=f"{training.noise_multiplier:g}",
+            clip=f"{training.clip_norm:g}",
+            rate=f"{training.sample_rate:g}",
+            steps=training.local_steps,
+            rounds=training.rounds,
+            local_rate=f"{training.local_rate:g}",
+        ),
+        say(f"grant.line_{training.placement}", honest=training.honest_percent),
+        say(
+            "grant.line_aggregation",
+            method=aggregation.method,
+            survivors=aggregation.min_survivors,
+            departments=len(grant.participants),
+            range=f"{aggregation.update_range:g}",
+            norm=f"{aggregation.update_norm_milli / 1000:g}",
+            rate=f"{aggregation.server_rate_milli / 1000:g}",
+            momentum=f"{aggregation.server_momentum_milli / 1000:g}",
+        ),
+        say(
+            "grant.line_secure" if aggregation.method == "secure" else "grant.line_plain",
+            method=aggregation.method,
+            malicious=aggregation.krum_malicious,
+        ),
+        say("grant.program", program=grant.program_hash),
+    ]
+    for participant in grant.participants:
+        lines.append(say("grant.line_participant", region=participant.region, **_share(participant, say)))
+    # All share them: the grant's own check.
+    lines.append(say("grant.columns", columns=", ".join(grant.participants[0].columns)))
+    return lines
+
+
+def _common(grant: GrantBase, modes: Sequence[str], say: Say) -> list[str]:
+    return [
+        say("grant.period", start=_time(grant.not_before), end=_time(grant.expires_at)),
+        say(
+            "grant.runs",
+            runs=grant.runs_allowed,
+            attempts=grant.attempts_allowed,
+            modes=", ".join(modes),
+            scheduler=grant.scheduler.department,
+        ),
+    ]
+
+
+def _share(share: Share, say: Say) -> dict[str, Any]:
+    return {
+        "role": say(f"grant.{share.role}"),
+        "department": share.department,
+        "dataset": f"{share.dataset}/{share.standard_version}",
+        "columns": len(share.columns),
+        "people": share.declared_people,
+        "operations": ", ".join(operation.value for operation in share.operations),
+    }
 
 
 def _time(seconds: int) -> str:

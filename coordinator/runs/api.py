@@ -1,20 +1,19 @@
 """The endpoints of runs, offers, manifests and results."""
 
 import json
-from collections import Counter
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from coordinator.context import Context
 from coordinator.openapi import documented_body
 from coordinator.parties.authentication import Authenticated, parsed, require_party
 from coordinator.projects.api import ProjectPath
-from coordinator.runs import scheduling
-from coordinator.runs.models import RunResultRow, RunRow, RunStepRow
+from coordinator.runs import progress, scheduling
+from coordinator.runs.models import RunResultRow, RunRow
 from coordinator.runs.states import RunState, StepState
 from crypto.errors import DoudiError
 from policies.contracts.base import Document
@@ -35,7 +34,11 @@ class RunRequest(Document):
 
 
 class RunSummary(BaseModel):
-    """A run without its steps. Times are seconds since 1970 UTC; `reason_code` says why it failed or was stopped."""
+    """A run without its steps. Times are seconds since 1970 UTC; `reason_code` says why it failed or was stopped.
+
+    `round`: the newest round of a line's current attempt, 0 before the first and in the main job. `rounds`: how many are
+    granted, null in the main job.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -51,13 +54,16 @@ class RunSummary(BaseModel):
     started_at: int | None
     finished_at: int | None
     stop_requested: bool
+    round: int = 0
+    rounds: int | None = None
 
 
 class StepView(BaseModel):
-    """Where one department stands in one step of the current attempt. Sizes are payload bytes."""
+    """Where one department stands in one step of the current attempt. Sizes are payload bytes; `round` is 0 in the main job."""
 
     model_config = ConfigDict(from_attributes=True)
 
+    round: int
     step: Step
     department: str
     state: StepState
@@ -69,7 +75,10 @@ class StepView(BaseModel):
 
 
 class RunDetail(RunSummary):
-    """A run with its progress: `progress` counts the steps by state, `offered` names whose keys are there."""
+    """A run with its progress: `progress` counts the steps by state, `offered` names whose keys are there.
+
+    `steps` are in the order of rounds and steps; of a line, those of the newest rounds only.
+    """
 
     offered: list[str]
     progress: dict[StepState, int]
@@ -127,7 +136,9 @@ def list_runs(
     limit = context.config.limits.max_listed_rows
     with context.read() as session:
         rows = scheduling.list_runs(session, department, state.value if state else None, project_id, limit)
-        return [RunSummary.model_validate(row) for row in rows]
+        reached = progress.rounds_reached(session, rows)
+        planned = progress.rounds_planned(session, rows)
+        return [_summary(row, reached, planned) for row in rows]
 
 
 @router.get("/runs/{run_id}", summary="Show a run's progress")
@@ -202,13 +213,16 @@ def get_results(caller: Authenticated, run_id: RunPath, context: Context) -> Res
 
 
 def _detail(session: Session, row: RunRow) -> RunDetail:
-    query = select(RunStepRow).where(RunStepRow.run_id == row.run_id, RunStepRow.attempt == row.attempt)
-    order = {step.value: number for number, step in enumerate(Step)}
-    steps = sorted(session.scalars(query), key=lambda step: (order[step.step], step.department))
-    counts = Counter(step.state for step in steps)
+    reached = progress.rounds_reached(session, [row])
+    summary = _summary(row, reached, progress.rounds_planned(session, [row]))
     return RunDetail(
-        **RunSummary.model_validate(row).model_dump(),
+        **summary.model_dump(),
         offered=[offer.department for offer in scheduling.list_offers(session, row)],
-        progress={state: counts[state.value] for state in StepState},
-        steps=[StepView.model_validate(step) for step in steps],
+        progress=progress.steps_by_state(session, row),
+        steps=[StepView.model_validate(step) for step in progress.newest_steps(session, row, summary.round)],
     )
+
+
+def _summary(row: RunRow, reached: Mapping[str, int], planned: Mapping[str, int]) -> RunSummary:
+    summary = RunSummary.model_validate(row)
+    return summary.model_copy(update={"round": reached.get(row.run_id, 0), "rounds": planned.get(row.grant_hash)})

@@ -27,7 +27,7 @@ class RunRow(Base):
         CheckConstraint(
             "state IN ('gathering_keys', 'scheduled', 'running', 'finished', 'failed', 'stopped')", name="state"
         ),
-        CheckConstraint("mode IN ('evidence', 'sum_only', 'both')", name="mode"),
+        CheckConstraint("mode IN ('evidence', 'sum_only', 'both', 'line')", name="mode"),
         CheckConstraint("attempt >= 1 AND run_number >= 1", name="numbers"),
         # Nothing runs without the scheduler's signature, whatever a mistake in the code does.
         CheckConstraint(
@@ -40,7 +40,7 @@ class RunRow(Base):
     project_id: Mapped[str] = mapped_column(String(63), ForeignKey("projects.project_id"), comment="project")
     grant_hash: Mapped[str] = mapped_column(String(64), ForeignKey("grants.grant_hash"), comment="grant")
     run_number: Mapped[int] = mapped_column(Integer, comment="1 for the grant's first run")
-    mode: Mapped[str] = mapped_column(String(10), comment="evidence, sum_only or both")
+    mode: Mapped[str] = mapped_column(String(10), comment="evidence, sum_only, both or line")
     attempt: Mapped[int] = mapped_column(Integer, comment="1, and one more after each restart")
     state: Mapped[str] = mapped_column(String(20), comment="a RunState")
     reason_code: Mapped[str] = mapped_column(String(80), comment="why it failed or was stopped, or empty")
@@ -69,13 +69,17 @@ class KeyOfferRow(Base):
 
 
 class RunStepRow(Base):
-    """Where one department stands in one step: state, code and sizes, never contents."""
+    """Where one department stands in one step of one round: state, code and sizes, never contents."""
 
     __tablename__ = "run_steps"
-    __table_args__ = (CheckConstraint("state IN ('waiting', 'sent', 'answered', 'refused', 'lost')", name="state"),)
+    __table_args__ = (
+        CheckConstraint("state IN ('waiting', 'sent', 'answered', 'refused', 'lost')", name="state"),
+        CheckConstraint("round >= 0", name="round"),
+    )
 
     run_id: Mapped[str] = mapped_column(String(63), ForeignKey("runs.run_id"), primary_key=True, comment="run")
     attempt: Mapped[int] = mapped_column(Integer, primary_key=True, comment="attempt")
+    round: Mapped[int] = mapped_column(Integer, primary_key=True, comment="round of a line from 1; 0 in the main job")
     step: Mapped[str] = mapped_column(String(20), primary_key=True, comment="a Step of the contracts")
     department: Mapped[str] = mapped_column(
         String(63), ForeignKey("parties.name"), primary_key=True, comment="department"

@@ -16,8 +16,9 @@ from coordinator.runs.models import KeyOfferRow, RunRow
 from coordinator.runs.services import end, get_run, move, record_run
 from coordinator.runs.states import RunState
 from crypto.errors import DoudiError
-from policies.contracts.grant import Grant, SignedGrant
-from policies.contracts.manifest import KeyOffer, Manifest, Mode, SignedManifest
+from policies.contracts.grant import Grant, LineGrant, SignedGrant
+from policies.contracts.grant_terms import GrantBase
+from policies.contracts.manifest import KeyOffer, Manifest, Mode, SignedManifest, verify_mode
 from policies.contracts.requests import CLOCK_TOLERANCE_S
 
 GATHERING_TIMEOUT_CODE = "run.gathering_timeout"
@@ -36,9 +37,10 @@ def create_run(session: Session, caller: str, project_id: str, mode: Mode) -> Ru
     _require_scheduler(SignedGrant.parse(grant_row.document).grant, caller)
     now = now_s(session)
     grant = require_in_force(grant_row, now)
-    wanted = ("evidence", "sum_only") if mode == "both" else (mode,)
-    if not set(wanted) <= set(grant.modes):
-        raise DoudiError("grant.mode_not_allowed", "the grant does not allow this mode")
+    try:
+        verify_mode(grant, mode)
+    except DoudiError:
+        raise DoudiError("grant.mode_not_allowed", "the grant does not allow this mode") from None
     highest = select(func.max(RunRow.run_number)).where(RunRow.grant_hash == grant_row.grant_hash)
     number = (session.scalar(highest) or 0) + 1
     if number > grant.runs_allowed:
@@ -71,15 +73,15 @@ def store_offer(session: Session, caller: str, run_id: str, department: str, off
     if caller != department:
         raise DoudiError("request.not_allowed", "a department offers only its own keys")
     grant = _grant(session, row)
-    participant = grant.participant(department)
+    share = grant.share(department)
     named = (offer.department, offer.run_id, offer.attempt, offer.grant_hash)
     if named != (department, run_id, row.attempt, row.grant_hash):
         raise DoudiError("offer.wrong_run", "the offer belongs to another grant, run, attempt or department")
     if offer.program_hash != grant.program_hash:
         raise DoudiError("offer.program_mismatch", "the offer's program is not the granted one")
-    if offer.people > participant.declared_people:
+    if offer.people > share.declared_people:
         raise DoudiError("offer.too_many_people", "the list is longer than the grant declares")
-    offer.verify(participant.identity_key)
+    offer.verify(share.identity_key)
     document = offer.to_bytes()
     stored = session.get(KeyOfferRow, (run_id, row.attempt, department))
     if stored is not None:
@@ -147,7 +149,7 @@ def request_stop(session: Session, caller: str, run_id: str) -> RunRow:
     """
     row = get_run(session, run_id)
     grant = _grant(session, row)
-    if caller not in (CENTRE, grant.lead.department, grant.scheduler.department):
+    if caller not in (CENTRE, grant.lead_department, grant.scheduler.department):
         raise DoudiError("request.not_allowed", "only the scheduler, the lead or the centre stops a run")
     if row.state == RunState.RUNNING:
         if not row.stop_requested:
@@ -228,25 +230,29 @@ def _run_id(grant_hash: str, number: int) -> str:
     return f"run-{digest[:16]}"
 
 
-def _grant(session: Session, row: RunRow) -> Grant:
+def _grant(session: Session, row: RunRow) -> Grant | LineGrant:
     return SignedGrant.parse(session.get_one(GrantRow, row.grant_hash).document).grant
 
 
-def _require_scheduler(grant: Grant, caller: str) -> None:
+def _require_scheduler(grant: GrantBase, caller: str) -> None:
     if caller != grant.scheduler.department:
         raise DoudiError("request.not_allowed", "only the holder of the scheduling right may do this")
 
 
-def _require_current(manifest: Manifest, grant: Grant, now: int) -> None:
+def _require_current(manifest: Manifest, grant: GrantBase, now: int) -> None:
     early = manifest.created_at > now + CLOCK_TOLERANCE_S
     if early or not now < manifest.expires_at <= grant.expires_at:
         raise DoudiError("manifest.expired", "the manifest's times do not fit now and the grant")
 
 
-def _require_enough(manifest: Manifest, grant: Grant) -> None:
-    taking_part, granted = set(manifest.departments), {share.department for share in grant.participants}
-    enough = grant.lead.department in taking_part and len(taking_part) >= grant.linkage.min_key_holders
-    # A sum over fewer departments than the grant names is a different sum, and two such sums differ by one department.
-    complete = manifest.mode == "evidence" or taking_part == granted
+def _require_enough(manifest: Manifest, grant: Grant | LineGrant) -> None:
+    taking_part, granted = set(manifest.departments), set(grant.departments)
+    if isinstance(grant, LineGrant):
+        # Fresh noise goes into each sum of a line, so it needs enough departments, and neither all nor its lead.
+        enough, complete = len(taking_part) >= grant.aggregation.min_survivors, taking_part <= granted
+    else:
+        enough = grant.lead_department in taking_part and len(taking_part) >= grant.linkage.min_key_holders
+        # A sum over fewer departments than the grant names is a different sum, and two such differ by one department.
+        complete = manifest.mode == "evidence" or taking_part == granted
     if not enough or not complete:
         raise DoudiError("manifest.departments", "the departments do not suffice for this mode")

@@ -122,11 +122,13 @@ def mark_step(
     code: str = "",
     request_bytes: int | None = None,
     reply_bytes: int | None = None,
+    round_number: int = 0,
 ) -> None:
     """Store where a department stands in a step; marking the same again changes nothing.
 
     `code`: the node's own, replaced by `node.refused` when it has not the form of a code. Sizes are payload bytes; one
-    that is not given stays as it was. Raises `run.unknown`, `run.wrong_attempt`, `run.bad_step`.
+    that is not given stays as it was. `round_number`: of a line, from 1; 0 in the main job. Raises `run.unknown`,
+    `run.wrong_attempt`, `run.bad_step`.
     """
     row = get_run(session, run_id)
     if attempt != row.attempt:
@@ -137,9 +139,11 @@ def mark_step(
     except ValueError:
         raise DoudiError("run.bad_step", "the step or its state has an unknown name") from None
     reason = safe_code(code) if code else ""
-    marked = session.get(RunStepRow, (run_id, attempt, named_step.value, department))
+    marked = session.get(RunStepRow, (run_id, attempt, round_number, named_step.value, department))
     if marked is None:
-        marked = RunStepRow(run_id=run_id, attempt=attempt, step=named_step.value, department=department)
+        marked = RunStepRow(
+            run_id=run_id, attempt=attempt, round=round_number, step=named_step.value, department=department
+        )
         session.add(marked)
     elif (marked.state, marked.code) == (named_state.value, reason):
         return
@@ -150,7 +154,7 @@ def mark_step(
     if named_state is StepState.SENT and marked.started_at is None:
         marked.started_at = now
     marked.finished_at = now if named_state in STEP_ENDED else None
-    sizes = {"request_bytes": request_bytes, "reply_bytes": reply_bytes}
+    sizes = {"round": round_number or None, "request_bytes": request_bytes, "reply_bytes": reply_bytes}
     counts = {"step": _STEP_NUMBER[named_step], **{name: size for name, size in sizes.items() if size is not None}}
     record_run(session, _STEP_EVENTS[named_state], department, row, reason, counts)
 

@@ -1,6 +1,6 @@
 """`doudi node`: a department's command line. Everything here works on this host; nothing about people is sent by it.
 
-Officers use init, check, card, trust, preview, sign, schedule, show, results and leave; IT uses `run`.
+Officers use init, check, card, trust, preview, sign, schedule, show, results, budget and leave; IT uses `run`.
 Exit codes: `console.ExitCode`.
 """
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from command_line.console import LANGUAGE_OPTION, Language
-from department_nodes.cli import grant_commands, node_commands, run_commands
+from department_nodes.cli import budget_commands, grant_commands, line_commands, node_commands, run_commands
 
 app = typer.Typer(
     name="node",
@@ -17,7 +17,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (node_commands, grant_commands, run_commands):
+for group in (node_commands, grant_commands, line_commands, run_commands, budget_commands):
     app.registered_commands += group.app.registered_commands
 
 

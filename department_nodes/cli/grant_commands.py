@@ -31,6 +31,7 @@ def draft(
     runs: Annotated[int, typer.Option(min=1, help="runs that it allows")] = 5,
     min_key_holders: Annotated[int, typer.Option(min=2)] = 3,
     bits_per_year: Annotated[int, typer.Option(min=1, help="evidence bits per person and year")] = 60,
+    lines: Annotated[bool, typer.Option(help="the released bits may also train the departments' lines")] = False,
 ) -> None:
     """Draft a grant that this department leads. Nobody is bound before every party has signed it."""
     from department_nodes.officers import GrantTerms, draft_grant, make_card
@@ -54,6 +55,7 @@ def draft(
         min_key_holders=min_key_holders,
         bits_per_person_and_year=bits_per_year,
         modes=cast(tuple[Literal["evidence", "sum_only"], ...], modes[mode]),
+        lines=lines,
     )
     grant = draft_grant(node, make_card(node, flower_public_key(node)), departments, terms)
     write_and_name(out, SignedGrant(grant=grant).to_bytes())
@@ -75,7 +77,7 @@ def preview(
     if as_json:
         print(json.dumps(shown, ensure_ascii=False, sort_keys=True))
         return
-    for key in ("preview.heading", "preview.terms", "preview.columns", "preview.limits"):
+    for key in shown["keys"]:
         print(console.text(key, **shown["texts"]))
     console.rows(["step", "receiver", "kind", "items", "bytes"], shown["leaves"], as_json=False)
     if shown["refusal"] is None:

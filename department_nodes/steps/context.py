@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crypto.canonical import canonical_json
 from crypto.envelope import EnvelopeHeader, open_envelope, seal_envelope
@@ -12,6 +12,9 @@ from department_nodes.extract import ExtractCache
 from department_nodes.guard import Request
 from department_nodes.steps.accounts import Accounts
 from department_nodes.store.journal import Event
+
+if TYPE_CHECKING:
+    from department_nodes.lines.start import StartingModel
 
 
 def distinct_names(value: object, allowed: Set[str], otherwise: str) -> list[str]:
@@ -41,6 +44,15 @@ class Sent:
     size_bytes: int
 
 
+@dataclass(frozen=True)
+class AdoptedModel:
+    """A line's final model: a sum over regions, differentially private, kept as the start of this node's own training."""
+
+    digest: str
+    document: bytes
+    target: str
+
+
 @dataclass
 class StepResult:
     """What a step hands to the engine, which makes all of it durable in one transaction before anything is sent."""
@@ -51,6 +63,8 @@ class StepResult:
     values: dict[str, bytes] = field(default_factory=dict)
     reports: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    forget: list[str] = field(default_factory=list)
+    line_model: AdoptedModel | None = None
 
     def send(self, part: str, data: bytes, receiver: str, kind: str, items: int) -> None:
         """Add a part to the reply together with its line in the account of what was sent."""
@@ -70,6 +84,8 @@ class StepContext:
     accounts: Accounts
     value: Callable[[str], bytes]
     now_s: int
+    # The newest model of this node's line for (dataset, standard version, target, encoded width), or None.
+    start: Callable[[str, int, str, int], "StartingModel | None"]
 
     @property
     def others(self) -> tuple[str, ...]:

@@ -15,12 +15,12 @@ import numpy as np
 from crypto import pseudonyms as oprf
 from crypto.errors import DoudiError
 from department_nodes.extract import Extract
+from department_nodes.lines.released_bits import ROWS_VALUE
 from department_nodes.steps.context import StepContext, StepResult
 from policies.contracts.steps import Step
 
 LINKAGE_VALUE = "linkage"
 PSEUDONYMS_VALUE = "pseudonyms"
-ROWS_VALUE = "rows"
 POINT_BYTES = oprf.POINT_BYTES
 UInt32Array = np.ndarray[Any, np.dtype[np.uint32]]
 
@@ -41,7 +41,7 @@ def blind(context: StepContext) -> StepResult:
     blinded = oprf.blind(hashed, scalar, threads)
     result = StepResult(facts={"people": extract.people})
     result.values[LINKAGE_VALUE] = scalar + order.tobytes() + blinded
-    result.values[ROWS_VALUE] = _rows_digest(extract)
+    result.values[ROWS_VALUE] = rows_digest(extract)
     for holder in context.others:
         envelope = context.seal(Step.BLIND, holder, extract.people, blinded)
         result.send(f"blinded/{holder}", envelope, holder, "blinded list", extract.people)
@@ -113,12 +113,12 @@ def linked_extract(context: StepContext) -> Extract:
     Raises `extract.changed`: a row that now holds another person would give that person somebody else's label or evidence.
     """
     extract = context.extract.load()
-    if _rows_digest(extract) != context.value(ROWS_VALUE):
+    if rows_digest(extract) != context.value(ROWS_VALUE):
         raise DoudiError("extract.changed", "the extract's people changed after the linkage", "Start a new run.")
     return extract
 
 
-def _rows_digest(extract: Extract) -> bytes:
+def rows_digest(extract: Extract) -> bytes:
     """Return a digest of who is in which row; it is kept sealed, for it could be tested against guessed lists."""
     return hashlib.sha256(b"doudi-rows-v1\x00" + b"".join(extract.resident_ids)).digest()
 

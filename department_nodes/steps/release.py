@@ -16,9 +16,11 @@ from crypto.cells import generate_cell_key, seal_cells
 from crypto.errors import DoudiError
 from department_nodes.home import NodeHome
 from department_nodes.labels import LabelOffice, read_register
+from department_nodes.lines.released_bits import BITS_VALUE, pack_bits
 from department_nodes.steps.context import StepContext, StepResult, distinct_names
 from department_nodes.steps.linkage import POINT_BYTES, linked_extract, own_pseudonyms
 from department_nodes.store.vault import OPENING_VALUE
+from policies.contracts.grant import Operation
 from policies.contracts.steps import Step
 
 UNION_VALUE = "union"
@@ -64,6 +66,11 @@ def release(context: StepContext, home: NodeHome) -> StepResult:
     ]
     result = StepResult(facts={"slots": slots})
     result.values[UNION_VALUE] = own_slots.astype(np.uint32).tobytes()
+    if Operation.LINE in context.request.me.operations:
+        # The lead's own line trains on the released bits as every other does, and never on the labels.
+        own_bits, own_flags = (np.zeros(len(own_slots), np.uint8) for _ in range(2))
+        own_bits[row_of_own], own_flags[row_of_own] = drawn.bits[: len(own_slots)], drawn.held_out[: len(own_slots)]
+        result.values[BITS_VALUE] = pack_bits(own_bits, own_flags)
     result.values[OPENING_VALUE] = opening_key + labels.tobytes() + bits.tobytes() + flags.tobytes()
     result.send("cells", cells.tobytes(), "coordinator", "sealed label bits", slots)
     result.send("commitment", merkle.root(leaves), "coordinator", "commitment to the labels", slots)

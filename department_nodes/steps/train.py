@@ -21,10 +21,12 @@ from department_nodes.evidence.disclosure import DisclosureCap
 from department_nodes.evidence.levels import LARGEST_SUM_ONLY_CODE
 from department_nodes.evidence.outcome import LevelRules, evidence_levels, sum_codes
 from department_nodes.extract import Extract
+from department_nodes.lines.released_bits import BITS_VALUE, pack_bits
+from department_nodes.lines.start import StartingModel, train_evidence
 from department_nodes.steps.context import StepContext, StepResult
 from department_nodes.steps.linkage import POINT_BYTES, linked_extract, own_pseudonyms
-from department_nodes.training.evidence_model import TrainingSettings, train_evidence_model
-from policies.contracts.grant import Grant
+from department_nodes.training.evidence_model import TrainingSettings
+from policies.contracts.grant import Grant, Operation
 from policies.contracts.steps import Step
 
 MODEL_VALUE = "model"
@@ -34,8 +36,9 @@ FloatArray = np.ndarray[Any, np.dtype[np.float32]]
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """The released cells of the own people: target float32 [people in row order], `held_out` bool, `slots` uint32."""
+    """The released cells of the own people in row order: `bits` uint8, `target` float32, `held_out` bool, `slots` uint32."""
 
+    bits: np.ndarray[Any, np.dtype[np.uint8]]
     target: FloatArray
     held_out: np.ndarray[Any, np.dtype[np.bool_]]
     slots: np.ndarray[Any, np.dtype[np.uint32]]
@@ -50,14 +53,15 @@ def train(context: StepContext) -> StepResult:
     training = _open_training_set(context, slots, extract.people)
     train_rows = np.flatnonzero(~training.held_out)
     features = extract.features(context.request.me.columns)
-    settings = TrainingSettings()
-    model = train_evidence_model(features, training.target, train_rows, settings)
-    evidence = model.predict(features)
     width = features.shape[1]
+    trained = train_evidence(features, training.target, train_rows, TrainingSettings(), _start(context, width))
+    evidence = trained.logits
     del features
     base_rate = float(training.target[train_rows].mean())
     result = StepResult(facts={"slots": slots, "train_milli": int(1000 * (monotonic() - started))})
-    result.values[MODEL_VALUE] = model.to_bytes()
+    result.values[MODEL_VALUE] = trained.model
+    if Operation.LINE in context.request.me.operations:
+        result.values[BITS_VALUE] = pack_bits(training.bits, training.held_out)
     if mode in ("evidence", "both"):
         _add_evidence(context, result, extract, training, evidence, train_rows, base_rate, slots)
     # What a cap withholds stays withheld in the sum too: with the others' levels the lead could subtract it out again.
@@ -67,9 +71,18 @@ def train(context: StepContext) -> StepResult:
         "people": extract.people,
         "train_people": len(train_rows),
         "encoded_columns": width,
+        "start": trained.start,
         "seconds": round(monotonic() - started, 3),
     }
     return result
+
+
+def _start(context: StepContext, width: int) -> StartingModel | None:
+    """Return the line's model that this training may start from: only where the region's grant allows lines."""
+    me, label = context.request.me, context.request.grant.label
+    if Operation.LINE not in me.operations:
+        return None
+    return context.start(me.dataset, me.standard_version, label.target, width)
 
 
 def _verified_slot_count(context: StepContext, grant: Grant) -> int:
@@ -99,7 +112,8 @@ def _open_training_set(context: StepContext, slots: int, people: int) -> Trainin
     threshold = keep_threshold(context.request.grant.label.epsilon_milli)
     in_row_order = np.argsort(row_of_own, kind="stable")
     cell = values[in_row_order, 0]
-    return TrainingSet(debias(cell & 1, threshold), (cell >> 1).astype(bool), own_slots[in_row_order])
+    bits = cell & np.uint8(1)
+    return TrainingSet(bits, debias(bits, threshold), (cell >> 1).astype(bool), own_slots[in_row_order])
 
 
 def _uint32_part(context: StepContext, name: str, count: int) -> np.ndarray[Any, np.dtype[np.uint32]]:

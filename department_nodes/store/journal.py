@@ -31,6 +31,11 @@ class EventType(StrEnum):
     LABELS_CHARGED = "labels.charged"
     EVIDENCE_CHARGED = "evidence.charged"
     RESULTS_READ = "results.read"
+    BUDGET_RESERVED = "budget.reserved"
+    BUDGET_CHARGED = "budget.charged"
+    BUDGET_SETTLED = "budget.settled"
+    BUDGET_REFUSED = "budget.refused"
+    LINE_MODEL_ADOPTED = "line.model_adopted"
 
 
 @dataclass(frozen=True)

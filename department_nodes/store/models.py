@@ -1,6 +1,17 @@
 """Tables of the node's database. Values about people are sealed (column `sealed`) with the project's own key."""
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -61,8 +72,18 @@ class StepRow(Base):
     __tablename__ = "steps"
     run_id: Mapped[str] = mapped_column(String(63), primary_key=True, comment="The run")
     attempt: Mapped[int] = mapped_column(Integer, primary_key=True, comment="The attempt, from 1")
+    round: Mapped[int] = mapped_column(
+        Integer,
+        primary_key=True,
+        default=0,
+        server_default="0",
+        comment="The round of a line, from 1; 0 for a step of the main job",
+    )
     step: Mapped[str] = mapped_column(
-        String(20), primary_key=True, comment="blind, evaluate, finish, release, train, combine"
+        String(20),
+        primary_key=True,
+        comment="blind, evaluate, finish, release, train, combine; "
+        "line_keys, line_shares, line_update, line_consent, line_unmask, line_model",
     )
     grant_hash: Mapped[str] = mapped_column(ForeignKey("grants.grant_hash"), comment="The run's grant")
     request_digest: Mapped[bytes] = mapped_column(LargeBinary(32), comment="SHA-256 of the request's frame")
@@ -132,6 +153,90 @@ class EvidenceChargeRow(Base):
     )
 
 
+class LineModelRow(Base):
+    """The final model of a line: a sum over regions, differentially private, so that it is stored as it is."""
+
+    __tablename__ = "line_models"
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True, comment="SHA-256 of the model's bytes")
+    run_id: Mapped[str] = mapped_column(String(63), comment="The run that made it")
+    attempt: Mapped[int] = mapped_column(Integer, comment="The attempt, from 1")
+    grant_hash: Mapped[str] = mapped_column(ForeignKey("grants.grant_hash"), comment="The line's grant")
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.project_id"), comment="The line's project")
+    dataset: Mapped[str] = mapped_column(String(63), comment="The dataset it was trained on")
+    standard_version: Mapped[int] = mapped_column(Integer, comment="Version of the dataset's standard, from 1")
+    target: Mapped[str] = mapped_column(String(63), comment="The outcome it predicts")
+    document: Mapped[bytes] = mapped_column(LargeBinary, comment="The model's bytes")
+    adopted_at: Mapped[int] = mapped_column(BigInteger, comment="Seconds since 1970 UTC")
+
+
+class PrivacyAssetRow(Base):
+    """The lock of one data asset's privacy budget: whoever changes the asset's account holds this row."""
+
+    __tablename__ = "privacy_assets"
+    asset: Mapped[str] = mapped_column(String(80), primary_key=True, comment="Dataset and version, such as tax/1")
+    changes: Mapped[int] = mapped_column(Integer, comment="Changes of the asset's account so far")
+
+
+class PrivacyReservationRow(Base):
+    """What an attempt of a line may spend of an asset's privacy at most: one mechanism and a number of rounds."""
+
+    __tablename__ = "privacy_reservations"
+    __table_args__ = (
+        # The accountant composes these two only; a row of another kind would be left out of every sum.
+        CheckConstraint("mechanism IN ('gaussian', 'discrete_gaussian')", name="ck_known_mechanism"),
+        # Charges of another privacy unit than a person cannot be composed with these.
+        CheckConstraint("unit IN ('person')", name="ck_unit_is_a_person"),
+        # Any other state would count neither as outstanding nor as released.
+        CheckConstraint("state IN ('reserved', 'settled')", name="ck_reserved_or_settled"),
+        # A mechanism without noise, steps or rounds would cost nothing, or all.
+        CheckConstraint("sigma_milli > 0 AND steps_per_round > 0 AND rounds > 0", name="ck_costs_something"),
+        CheckConstraint("sample_rate_ppm > 0 AND sample_rate_ppm <= 1000000", name="ck_rate_is_a_share"),
+        # A discrete mechanism is composed by its rho alone: without one it would be free.
+        CheckConstraint("(mechanism = 'discrete_gaussian') = (rho_billionths > 0)", name="ck_discrete_has_rho"),
+    )
+    run_id: Mapped[str] = mapped_column(String(63), primary_key=True, comment="The run")
+    attempt: Mapped[int] = mapped_column(Integer, primary_key=True, comment="The attempt, from 1")
+    asset: Mapped[str] = mapped_column(
+        ForeignKey("privacy_assets.asset"), comment="The data asset whose budget it is, such as tax/1"
+    )
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.project_id"), comment="The line's project")
+    grant_hash: Mapped[str] = mapped_column(ForeignKey("grants.grant_hash"), comment="The line's grant")
+    mechanism: Mapped[str] = mapped_column(String(20), comment="gaussian or discrete_gaussian")
+    sigma_milli: Mapped[int] = mapped_column(Integer, comment="Noise multiplier, in thousandths")
+    sample_rate_ppm: Mapped[int] = mapped_column(Integer, comment="Poisson sampling rate, in millionths")
+    steps_per_round: Mapped[int] = mapped_column(Integer, comment="Noised steps in each round")
+    rho_billionths: Mapped[int] = mapped_column(
+        BigInteger, comment="discrete_gaussian: zCDP of one round, in billionths, rounded up; otherwise 0"
+    )
+    delta_exponent: Mapped[int] = mapped_column(Integer, comment="The plan was accepted at delta = 10^-this")
+    unit: Mapped[str] = mapped_column(String(20), comment="The privacy unit: person")
+    rounds: Mapped[int] = mapped_column(Integer, comment="Rounds that may be charged")
+    state: Mapped[str] = mapped_column(String(20), comment="reserved, or settled: what was not charged is released")
+    reserved_at: Mapped[int] = mapped_column(BigInteger, comment="Seconds since 1970 UTC")
+    expires_at: Mapped[int] = mapped_column(
+        BigInteger, comment="The manifest's end; nothing is charged after it and the rest is released"
+    )
+    settled_at: Mapped[int | None] = mapped_column(BigInteger, comment="Seconds since 1970 UTC; empty while reserved")
+
+
+class PrivacyChargeRow(Base):
+    """One round of a line that this node trained, or may have trained. Never deleted and never refunded."""
+
+    __tablename__ = "privacy_charges"
+    # A charge without its reservation would have no mechanism, and could not be composed.
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["run_id", "attempt"],
+            ["privacy_reservations.run_id", "privacy_reservations.attempt"],
+            name="fk_charge_is_reserved",
+        ),
+    )
+    run_id: Mapped[str] = mapped_column(String(63), primary_key=True, comment="The run")
+    attempt: Mapped[int] = mapped_column(Integer, primary_key=True, comment="The attempt, from 1")
+    round: Mapped[int] = mapped_column(Integer, primary_key=True, comment="The round, from 1")
+    charged_at: Mapped[int] = mapped_column(BigInteger, comment="Seconds since 1970 UTC")
+
+
 class SumSetRow(Base):
     """The departments over which a sum was taken, per project, target and period."""
 
@@ -151,6 +256,9 @@ class SentRow(Base):
     number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True, comment="Order of sending")
     run_id: Mapped[str] = mapped_column(String(63), comment="The run")
     attempt: Mapped[int] = mapped_column(Integer, comment="The attempt, from 1")
+    round: Mapped[int] = mapped_column(
+        Integer, default=0, server_default="0", comment="The round of a line, from 1; 0 for a step of the main job"
+    )
     step: Mapped[str] = mapped_column(String(20), comment="The step that sent it")
     receiver: Mapped[str] = mapped_column(String(63), comment="A department, or `coordinator`")
     kind: Mapped[str] = mapped_column(String(40), comment="What it was, from a fixed list")

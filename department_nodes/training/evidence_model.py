@@ -109,12 +109,14 @@ def train_evidence_model(
     train_rows: npt.NDArray[np.int64],
     settings: TrainingSettings = TrainingSettings(),
     on_progress: Callable[[int, int], None] | None = None,
+    offset: Float32Array | None = None,
 ) -> EvidenceModel:
     """Return the evidence model trained on `train_rows` only; held-out rows are never read.
 
     `features`: float32 [people, width]. `target`: float32 [people], the debiased bit of each person's household, for
     example −0.58 or 1.58 at ε = 1; only its `train_rows` need be finite. `train_rows`: int64 [n], indices into both.
-    `on_progress` is called with (epochs done, epochs) after each epoch. Rows are gathered batch by batch into one
+    `offset`: float32 [people], logits of a model to start from: the trained model is what is to be added to them, nothing at
+    first. `on_progress` is called with (epochs done, epochs) after each epoch. Rows are gathered batch by batch into one
     buffer: the features are never copied as a whole.
 
     Raises `DoudiError` `training.no_rows`, `training.wrong_width`, `training.wrong_length` or `training.diverged`.
@@ -126,10 +128,13 @@ def train_evidence_model(
         raise DoudiError("training.wrong_length", f"{len(features)} rows of features, {len(target)} targets")
     generator = torch.Generator().manual_seed(settings.seed)
     shape = NetworkShape(width=features.shape[1], members=settings.members, hidden=settings.hidden)
-    network = EnsembleNetwork.initial(
-        shape, generator, base_rate_logit(float(target[train_rows].mean(dtype=np.float64)))
-    )
-    _descend(network, people, torch.from_numpy(target), torch.from_numpy(train_rows), settings, generator, on_progress)
+    base = base_rate_logit(float(target[train_rows].mean(dtype=np.float64))) if offset is None else 0.0
+    network = EnsembleNetwork.initial(shape, generator, base)
+    if offset is not None:
+        network.silence()
+    start = None if offset is None else torch.from_numpy(offset)
+    rows = torch.from_numpy(train_rows)
+    _descend(network, people, torch.from_numpy(target), rows, settings, generator, on_progress, start)
     if not bool(torch.isfinite(network.parameters).all()):
         raise DoudiError(
             "training.diverged", "the evidence model is not finite", "Check the extract with `doudi node check`."
@@ -145,6 +150,7 @@ def _descend(
     settings: TrainingSettings,
     generator: torch.Generator,
     on_progress: Callable[[int, int], None] | None,
+    offset: torch.Tensor | None,
 ) -> None:
     """Run Adam (Kingma and Ba 2015) under the one-cycle schedule (Smith 2018) on the network, in place."""
     batch = min(settings.batch_rows(len(train_rows)), len(train_rows))
@@ -157,7 +163,8 @@ def _descend(
     for epoch in range(settings.epochs):
         order = train_rows[torch.randperm(len(train_rows), generator=generator)]
         for rows in torch.tensor_split(order, batches):
-            network.gradient(people.index_select(0, rows), target.index_select(0, rows), gradient)
+            start = None if offset is None else offset.index_select(0, rows)
+            network.gradient(people.index_select(0, rows), target.index_select(0, rows), gradient, start)
             learning_rate, momentum_decay = _one_cycle(step, steps, settings.learning_rate)
             gradient.add_(parameters, alpha=settings.weight_decay)
             momentum.lerp_(gradient, 1 - momentum_decay)

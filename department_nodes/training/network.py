@@ -50,22 +50,30 @@ class EnsembleNetwork:
         out_biases.fill_(base_rate_logit)
         return cls(shape, parameters)
 
+    def silence(self) -> None:
+        """Set the output weights to zero: every logit is zero until training moves them."""
+        self._out_weights.zero_()
+
     def logits(self, people: torch.Tensor) -> torch.Tensor:
         """Return each member's logit: float32 [people, members], for `people` float32 [people, width]."""
         hidden = torch.addmm(self._biases, people, self._weights).relu_()
         return torch.addmm(self._out_biases, hidden, self._output_matrix())
 
-    def gradient(self, people: torch.Tensor, target: torch.Tensor, into: torch.Tensor) -> None:
+    def gradient(
+        self, people: torch.Tensor, target: torch.Tensor, into: torch.Tensor, offset: torch.Tensor | None = None
+    ) -> None:
         """Write the gradient of the mean log loss over `people` into the flat vector `into`.
 
-        `people`: float32 [batch, width]; `target`: float32 [batch], debiased, so possibly outside 0 to 1. Each member has
-        its own loss: members do not influence each other.
+        `people`: float32 [batch, width]; `target`: float32 [batch], debiased, so possibly outside 0 to 1; `offset`: float32
+        [batch], a logit that is added to each member's. Each member has its own loss: members do not influence each other.
         """
         shape = self.shape
         weights, biases, out_weights, out_biases = _views(shape, into)
         hidden = torch.addmm(self._biases, people, self._weights).relu_()
         output = self._output_matrix()
         logits = torch.addmm(self._out_biases, hidden, output)
+        if offset is not None:
+            logits.add_(offset[:, None])
         error = torch.sigmoid_(logits).sub_(target[:, None]).mul_(1 / len(people))
         torch.sum(error, 0, out=out_biases)
         # Units × members holds every unit against every member's error; a unit's own member is on the diagonal blocks.

@@ -1,10 +1,10 @@
 """The grant: who may do what with which columns, for which purpose, how often and until when.
 
 Canonical JSON, signed with Ed25519 by the lead, every owner of an asset and the data-management centre. Each node verifies it
-offline at every step against its own list of trusted keys. May import crypto.
+offline at every step against its own list of trusted keys. Two kinds: `Grant` for a region's departments (the main job), and
+`LineGrant` for one department's regions. May import crypto.
 """
 
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -13,35 +13,33 @@ from crypto import signing
 from crypto.canonical import canonical_json
 from crypto.errors import DoudiError
 from policies.contracts.base import Document, Hash, KeyHex, Period, SignatureHex, Slug
+from policies.contracts.grant_terms import GrantBase, Operation, Scheduler, Share
+from policies.contracts.line_grant import LineGrant
+
+__all__ = [
+    "EvidenceTerms",
+    "Grant",
+    "GrantSignature",
+    "LabelTerms",
+    "LineGrant",
+    "LinkageTerms",
+    "Operation",
+    "Participant",
+    "Scheduler",
+    "SignedGrant",
+    "required_signatures",
+    "sign_grant",
+    "verify_grant_signature",
+    "verify_grant_signatures",
+]
 
 GRANT_SIGNATURE_DOMAIN = "grant"
 
 
-class Operation(StrEnum):
-    """What a grant may allow. Anything that is not named in it is refused."""
+class Participant(Share):
+    """One department's share in a region's grant."""
 
-    LINK = "link"
-    RELEASE = "release"
-    TRAIN = "train"
-    EVIDENCE = "evidence"
-    SUM_ONLY = "sum_only"
-    COMBINE = "combine"
-
-
-class Participant(Document):
-    """One department's share in a grant: its asset, columns, operations, keys and counts."""
-
-    department: Slug
-    role: Literal["lead", "supporting"]
-    dataset: Slug
-    standard_version: Annotated[int, Field(ge=1)]
-    standard_hash: Hash
-    columns: Annotated[tuple[str, ...], Field(min_length=1, max_length=512)]
-    operations: Annotated[tuple[Operation, ...], Field(min_length=1)]
-    declared_people: Annotated[int, Field(ge=1, le=100_000_000)]
     evaluation_limit: Annotated[int, Field(ge=1, description="points a key holder evaluates for it, cumulative")]
-    identity_key: KeyHex
-    approval_key: KeyHex
 
 
 class LinkageTerms(Document):
@@ -74,51 +72,30 @@ class EvidenceTerms(Document):
     bits_per_person_and_year: Annotated[int, Field(ge=1)]
 
 
-class Scheduler(Document):
-    """Who holds the scheduling right: may start runs by signing their manifests."""
+class Grant(GrantBase):
+    """The agreement of one region's departments: the main job."""
 
-    department: Slug
-    key: KeyHex
-
-
-class Grant(Document):
-    """The agreement of one project. `not_before` and `expires_at` are seconds since 1970 UTC."""
-
-    format_version: Literal[1] = 1
-    grant_id: Slug
-    project_id: Slug
-    purpose: Slug
-    region: Slug
-    not_before: int
-    expires_at: int
-    program_hash: Hash
+    kind: Literal["region"] = "region"
     participants: Annotated[tuple[Participant, ...], Field(min_length=2, max_length=64)]
     linkage: LinkageTerms
     label: LabelTerms
     evidence: EvidenceTerms
     modes: Annotated[tuple[Literal["evidence", "sum_only"], ...], Field(min_length=1)]
-    runs_allowed: Annotated[int, Field(ge=1, le=10_000)]
-    attempts_allowed: Annotated[int, Field(ge=1, le=10)] = 3
-    scheduler: Scheduler
-    centre_key: KeyHex
+
+    @property
+    def shares(self) -> tuple[Share, ...]:
+        """What each department gives, in the grant's order."""
+        return self.participants
 
     @model_validator(mode="after")
     def _consistent(self) -> "Grant":
-        names = [participant.department for participant in self.participants]
-        if len(set(names)) != len(names):
-            raise ValueError("a department is named twice")
-        if sum(participant.role == "lead" for participant in self.participants) != 1:
-            raise ValueError("exactly one lead is needed")
+        names = self.departments
         if sorted(self.linkage.participants) != sorted(names) or self.linkage.project_id != self.project_id:
             raise ValueError("the linkage section does not match the participants or the project")
         if self.linkage.min_key_holders > len(names):
             raise ValueError("min_key_holders is larger than the number of participants")
-        if self.scheduler.department not in names:
-            raise ValueError("the scheduler is not a participant")
         if "sum_only" in self.modes and len(names) < 4:
             raise ValueError("sum-only needs at least three supporting departments")
-        if self.expires_at <= self.not_before:
-            raise ValueError("expires_at is not after not_before")
         return self
 
     @property
@@ -151,7 +128,7 @@ class GrantSignature(Document):
 class SignedGrant(Document):
     """A grant with the signatures collected so far; only `verify_grant_signatures` says whether they suffice."""
 
-    grant: Grant
+    grant: Annotated[Grant | LineGrant, Field(discriminator="kind")]
     signatures: tuple[GrantSignature, ...] = ()
 
     @property
@@ -159,17 +136,33 @@ class SignedGrant(Document):
         """The hash that names the grant in every message."""
         return self.grant.digest()
 
+    @property
+    def region_grant(self) -> Grant:
+        """The grant of a region's departments. Raises `grant.wrong_kind`."""
+        if not isinstance(self.grant, Grant):
+            raise DoudiError("grant.wrong_kind", "the grant is a line's, not a region's")
+        return self.grant
 
-def required_signatures(grant: Grant) -> list[tuple[str, str, str]]:
+    @property
+    def line_grant(self) -> LineGrant:
+        """The grant of a line. Raises `grant.wrong_kind`."""
+        if not isinstance(self.grant, LineGrant):
+            raise DoudiError("grant.wrong_kind", "the grant is a region's, not a line's")
+        return self.grant
+
+
+def required_signatures(grant: GrantBase) -> list[tuple[str, str, str]]:
     """Return (party, role, key) of every signature a grant needs: the centre, the lead, each owner."""
     needed = [("centre", "centre", grant.centre_key)]
-    for participant in grant.participants:
-        role = "lead" if participant.role == "lead" else "owner"
-        needed.append((participant.department, role, participant.approval_key))
+    for share in grant.shares:
+        role = "lead" if share.role == "lead" else "owner"
+        needed.append((share.department, role, share.approval_key))
     return needed
 
 
-def sign_grant(grant: Grant, party: str, role: Literal["lead", "owner", "centre"], private: bytes) -> GrantSignature:
+def sign_grant(
+    grant: GrantBase, party: str, role: Literal["lead", "owner", "centre"], private: bytes
+) -> GrantSignature:
     """Return a party's signature over the grant's canonical form."""
     return GrantSignature(
         party=party,
@@ -198,7 +191,7 @@ def verify_grant_signatures(signed: SignedGrant) -> None:
         verify_grant_signature(signed.grant, signature)
 
 
-def verify_grant_signature(grant: Grant, signature: GrantSignature) -> None:
+def verify_grant_signature(grant: GrantBase, signature: GrantSignature) -> None:
     """Raise `grant.bad_signature` unless this one signature is its party's, in its role, over this grant with its own key."""
     try:
         signing.verify(
@@ -212,6 +205,6 @@ def verify_grant_signature(grant: Grant, signature: GrantSignature) -> None:
         raise DoudiError("grant.bad_signature", f"the signature of {party} does not verify") from error
 
 
-def _signed_bytes(grant: Grant, party: str, role: str) -> bytes:
+def _signed_bytes(grant: GrantBase, party: str, role: str) -> bytes:
     """Bind the signer's role to the signature, so that an owner's signature never counts as the centre's."""
     return canonical_json({"party": party, "role": role, "grant_hash": grant.digest()})

@@ -12,12 +12,13 @@ from crypto.canonical import canonical_json
 from crypto.errors import DoudiError
 from crypto.sealing import PUBLIC_KEY_BYTES
 from policies.contracts.base import Document, Hash, KeyHex, LongKeyHex, SignatureHex, Slug
-from policies.contracts.grant import Grant, Participant
+from policies.contracts.grant import Grant, LineGrant
+from policies.contracts.grant_terms import GrantBase, Share
 
 OFFER_SIGNATURE_DOMAIN = "key-offer"
 MANIFEST_SIGNATURE_DOMAIN = "run-manifest"
 
-Mode = Literal["evidence", "sum_only", "both"]
+Mode = Literal["evidence", "sum_only", "both", "line"]
 
 
 class KeyOffer(Document):
@@ -122,36 +123,50 @@ def sign_manifest(manifest: Manifest, private: bytes) -> SignedManifest:
     return SignedManifest(manifest=manifest, signature=signature)
 
 
-def verify_run_terms(grant: Grant, manifest: Manifest) -> None:
+def verify_run_terms(grant: Grant | LineGrant, manifest: Manifest) -> None:
     """Raise unless number, attempt, mode and participants of a run are what the grant allows."""
     if manifest.run_number > grant.runs_allowed:
         raise DoudiError("manifest.too_many_runs", "the grant allows fewer runs", "Ask for a new grant.")
     if manifest.attempt > grant.attempts_allowed:
         raise DoudiError("manifest.too_many_attempts", "the grant allows fewer attempts")
-    modes = {"evidence", "sum_only"} if manifest.mode == "both" else {manifest.mode}
-    if not modes <= set(grant.modes):
-        raise DoudiError("manifest.mode_not_granted", "the grant does not allow this mode")
-    granted = {participant.department for participant in grant.participants}
-    taking_part = set(manifest.departments)
-    if not taking_part <= granted or grant.lead.department not in taking_part:
-        raise DoudiError("manifest.wrong_participants", "the run's participants are not the grant's")
-    if "sum_only" in modes and taking_part != granted:
+    verify_mode(grant, manifest.mode)
+    granted, taking_part = set(grant.departments), set(manifest.departments)
+    if not taking_part <= granted:
+        raise _wrong_participants()
+    if isinstance(grant, LineGrant):
+        if len(taking_part) < grant.aggregation.min_survivors:
+            raise DoudiError("manifest.too_few_parties", "fewer departments take part than a round must keep")
+        return
+    if grant.lead_department not in taking_part:
+        raise _wrong_participants()
+    if manifest.mode != "evidence" and taking_part != granted:
         raise DoudiError("manifest.sum_needs_everyone", "a sum is taken over the grant's exact participants only")
     if len(taking_part) < grant.linkage.min_key_holders:
         raise DoudiError("manifest.too_few_key_holders", "fewer key holders take part than the grant asks for")
 
 
-def verify_offers(grant: Grant, manifest: Manifest) -> None:
+def verify_mode(grant: Grant | LineGrant, mode: Mode) -> None:
+    """Raise `manifest.mode_not_granted` unless the grant allows runs of this mode."""
+    wanted = {"evidence", "sum_only"} if mode == "both" else {mode}
+    if not wanted <= ({"line"} if isinstance(grant, LineGrant) else set(grant.modes)):
+        raise DoudiError("manifest.mode_not_granted", "the grant does not allow this mode")
+
+
+def _wrong_participants() -> DoudiError:
+    return DoudiError("manifest.wrong_participants", "the run's participants are not the grant's")
+
+
+def verify_offers(grant: GrantBase, manifest: Manifest) -> None:
     """Raise unless every offer is signed by its department's pinned key, short enough and of the granted program."""
     for offer in manifest.offers:
-        participant = grant.participant(offer.department)
-        offer.verify(participant.identity_key)
-        verify_offer_terms(participant, offer, grant.program_hash)
+        share = grant.share(offer.department)
+        offer.verify(share.identity_key)
+        verify_offer_terms(share, offer, grant.program_hash)
 
 
-def verify_offer_terms(participant: Participant, offer: KeyOffer, program_hash: str) -> None:
+def verify_offer_terms(share: Share, offer: KeyOffer, program_hash: str) -> None:
     """Raise `offer.list_too_long`, `offer.wrong_program` or `offer.bad_key`."""
-    if offer.people > participant.declared_people:
+    if offer.people > share.declared_people:
         raise DoudiError(
             "offer.list_too_long",
             f"the list of {offer.department} is longer than granted",

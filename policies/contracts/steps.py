@@ -1,4 +1,6 @@
-"""The schedule of a vertical run: six steps, who takes part in each, and the form of requests and replies.
+"""The steps of runs, who takes part in each, and the form of requests and replies.
+
+A run of a region (the main job) has six steps:
 
 | step | asked | parts of the request | parts of the reply |
 | --- | --- | --- | --- |
@@ -9,7 +11,19 @@
 | train | supporting | `slots`, `cells`, `cell-key` of the own slots | `evidence`, `evidence-key`; `sum`, `sum-key` |
 | combine | lead | `evidence/<department>`, `evidence-key/<department>`, `sum/…`, `sum-key/…` | `metrics` |
 
-Every request also carries the parts `grant` and `manifest`; every reply is signed by the node. May import crypto.
+A run of a line has rounds of up to five steps, and one at its end (messages: `line_rounds`):
+
+| step | asked | parts of the request | parts of the reply |
+| --- | --- | --- | --- |
+| line_keys | all | – | `keys`: fresh keys of this round, signed |
+| line_shares | who gave keys | `keys/<department>` of all of them (the roster) | `shares/<department>`, sealed; `commitment` |
+| line_update | whose shares came | `model`, `shares/<department>`; terms: members | `update`: masked, or plain where granted |
+| line_consent | whose update came | terms: the survivors | `consent`: signature over the survivors |
+| line_unmask | whose consent came | `consent/<department>` | `unmask`: one share for every member |
+| line_model | all | `model`: the final one | – |
+
+Without secure aggregation a round is `line_update` alone. Every request also carries the parts `grant` and `manifest`; every
+reply is signed by the node. `round` is 0 in the main job, and from 1 in a line. May import crypto.
 """
 
 from collections.abc import Mapping
@@ -26,7 +40,7 @@ REPLY_SIGNATURE_DOMAIN = "step-reply"
 
 
 class Step(StrEnum):
-    """The steps of a vertical run, in order."""
+    """The steps of runs, in order."""
 
     BLIND = "blind"
     EVALUATE = "evaluate"
@@ -34,7 +48,16 @@ class Step(StrEnum):
     RELEASE = "release"
     TRAIN = "train"
     COMBINE = "combine"
+    LINE_KEYS = "line_keys"
+    LINE_SHARES = "line_shares"
+    LINE_UPDATE = "line_update"
+    LINE_CONSENT = "line_consent"
+    LINE_UNMASK = "line_unmask"
+    LINE_MODEL = "line_model"
 
+
+LINE_STEPS = (Step.LINE_KEYS, Step.LINE_SHARES, Step.LINE_UPDATE, Step.LINE_CONSENT, Step.LINE_UNMASK, Step.LINE_MODEL)
+REGION_STEPS = tuple(step for step in Step if step not in LINE_STEPS)
 
 OPERATION_OF_STEP: Mapping[Step, Operation] = {
     Step.BLIND: Operation.LINK,
@@ -43,6 +66,7 @@ OPERATION_OF_STEP: Mapping[Step, Operation] = {
     Step.RELEASE: Operation.RELEASE,
     Step.TRAIN: Operation.TRAIN,
     Step.COMBINE: Operation.COMBINE,
+    **dict.fromkeys(LINE_STEPS, Operation.LINE),
 }
 
 
@@ -52,6 +76,7 @@ def pack_request(
     manifest: SignedManifest,
     terms: Mapping[str, Any] | None = None,
     parts: Mapping[str, bytes] | None = None,
+    round_number: int = 0,
 ) -> bytes:
     """Return the bytes of a request. `terms` are the step's own header fields, for example `holders`."""
     header = {
@@ -59,6 +84,7 @@ def pack_request(
         "step": step.value,
         "run_id": manifest.manifest.run_id,
         "attempt": manifest.manifest.attempt,
+        "round": round_number,
         "terms": dict(terms or {}),
     }
     return pack_frame(

@@ -48,6 +48,7 @@ def participant(name: str) -> dict[str, Any]:
 def grant_values() -> dict[str, Any]:
     return {
         "format_version": 1,
+        "kind": "region",
         "grant_id": "grant-1",
         "project_id": "project-1",
         "purpose": "social_assistance",

@@ -13,7 +13,7 @@ from coordinator.db.session import begin, open_engine
 from crypto.canonical import canonical_json
 from crypto.signing import generate_signing_key, signing_public_key
 from policies.contracts.cards import DepartmentCard
-from policies.contracts.grant import Grant, SignedGrant, sign_grant
+from policies.contracts.grant import Grant, LineGrant, SignedGrant, sign_grant
 from policies.contracts.manifest import KeyOffer, Manifest, SignedManifest, sign_manifest
 from policies.contracts.requests import sign_request
 
@@ -147,7 +147,60 @@ class World:
         }
         return Grant.model_validate({**values, **changes})
 
-    def signed(self, grant: Grant, *parties: str) -> SignedGrant:
+    def line_grant(self, **changes: Any) -> LineGrant:
+        """Return a grant of a line over the same departments, as if they were one department of four regions."""
+        participants = [
+            {
+                "department": department,
+                "region": f"region-{number}",
+                "role": "lead" if department == LEAD else "supporting",
+                "dataset": "tax",
+                "standard_version": 1,
+                "standard_hash": "cd" * 32,
+                "columns": ["income"],
+                "operations": ["line"],
+                "declared_people": 3000,
+                "identity_key": public(self.keys[department].identity),
+                "approval_key": public(self.keys[department].approval),
+            }
+            for number, department in enumerate(DEPARTMENTS)
+        ]
+        values = {
+            **{
+                name: value
+                for name, value in self.grant().model_dump().items()
+                if name not in ("kind", "participants", "linkage", "label", "evidence", "modes")
+            },
+            "grant_id": "line-1",
+            "participants": participants,
+            "target": "coverage",
+            "label_period": "y2026",
+            "training": {
+                "model": "perceptron",
+                "model_version": 1,
+                "model_hash": "cd" * 32,
+                "placement": "local",
+                "clip_norm_milli": 1500,
+                "noise_multiplier_milli": 1250,
+                "sample_rate_ppm": 20_000,
+                "local_steps": 5,
+                "rounds": 40,
+                "delta_exponent": 6,
+                "local_rate_micro": 100_000,
+            },
+            "aggregation": {"min_survivors": 3, "update_range_milli": 4000, "update_norm_milli": 2000},
+        }
+        return LineGrant.model_validate({**values, **changes})
+
+    def agree_on_line(self, **changes: Any) -> LineGrant:
+        """Register everybody, open the project and have the line's grant signed by all."""
+        self.register_all()
+        self.open_project()
+        grant = self.line_grant(**changes)
+        assert self.put_grant(LEAD, self.signed(grant)).status_code == 201
+        return grant
+
+    def signed(self, grant: Grant | LineGrant, *parties: str) -> SignedGrant:
         signatures = []
         for party in parties or ("centre", *DEPARTMENTS):
             role = {"centre": "centre", LEAD: "lead"}.get(party, "owner")

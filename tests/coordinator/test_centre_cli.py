@@ -19,6 +19,9 @@ from coordinator.app import create_app
 from coordinator.cli import app, superlink_arguments
 from coordinator.config import load_config
 from coordinator.db.session import open_engine, require_known_schema
+from coordinator.grants.services import put_grant
+from coordinator.runs.scheduling import create_run
+from coordinator.runs.services import mark_step
 from coordinator.texts import TEXTS
 from policies.contracts.cards import CentreCard
 from policies.contracts.grant import SignedGrant
@@ -151,6 +154,65 @@ def test_an_officer_registers_opens_and_signs(served, tmp_path):
     status = json.loads(call("status", *folder, "--json").stdout)
     assert (status["parties"], status["projects"], status["active"]) == (4, 1, 0)
     assert "tax" in call("status", *folder).stdout
+
+
+def test_an_officer_reads_everything_that_a_line_allows(served, tmp_path):
+    _, officer, world = served
+    call("register", *write_cards(world, tmp_path), "--officer-home", officer)
+    # A bare grant and a signed one are both read.
+    (tmp_path / "line.json").write_bytes(world.line_grant().to_bytes())
+    distributed = {
+        **world.line_grant().training.model_dump(),
+        "placement": "distributed",
+        "local_steps": 1,
+        "sample_rate_ppm": 10**6,
+        "honest_percent": 75,
+    }
+    other = world.line_grant(training=distributed)
+    (tmp_path / "other.json").write_bytes(world.signed(other, LEAD).to_bytes())
+    shown = call("sign", tmp_path / "line.json", "--officer-home", officer).stderr
+    for fact in (
+        "LINE",
+        "σ = 1.25 × clip norm 1.5",
+        "q = 0.02",
+        "5 steps × 40 rounds",
+        "δ = 10^-6",
+        "one person",
+        "local: ",
+        "at least 3 of 4 departments",
+        "within ±4",
+        "norm 2",
+        "secure",
+        "region region-1",
+        "income",
+    ):
+        assert fact in shown
+    assert "at least 75 % of the survivors" in call("sign", tmp_path / "other.json", "--officer-home", officer).stderr
+    plain = world.line_grant(
+        aggregation={**world.line_grant().aggregation.model_dump(), "method": "median"},
+    )
+    (tmp_path / "plain.json").write_bytes(plain.to_bytes())
+    assert "median: WITHOUT masks" in call("sign", tmp_path / "plain.json", "--officer-home", officer).stderr
+    chinese = CliRunner().invoke(
+        app, ["--lang", "zh", "sign", str(tmp_path / "line.json"), "--officer-home", str(officer)]
+    )
+    assert "条线" in chinese.stderr
+
+
+def test_runs_shows_how_far_a_line_is(served, tmp_path):
+    _, officer, world = served
+    folder = ["--officer-home", officer]
+    call("register", *write_cards(world, tmp_path), *folder)
+    project = ["create-project", PROJECT, "--title", "Line", "--purpose", "aid", "--region", "kentucky"]
+    call(*project, "--lead", LEAD, *folder)
+    with world.begin() as session:
+        put_grant(session, world.config, LEAD, PROJECT, world.signed(world.line_grant()))
+        run_id = create_run(session, LEAD, PROJECT, "line").run_id
+        mark_step(session, run_id, 1, "line_keys", "tax", "sent", round_number=7)
+    (row,) = json.loads(call("runs", *folder, "--json").stdout)
+    assert (row["mode"], row["round"], row["rounds"]) == ("line", 7, 40)
+    # A pipe is 80 columns wide, so words may be cut over lines.
+    assert "40" in call("runs", *folder).stdout
 
 
 def test_a_refusal_ends_with_3_and_one_line_without_a_traceback(served, tmp_path):

@@ -9,6 +9,7 @@ from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from coordinator.app import create_app
@@ -39,9 +40,10 @@ def test_upgrading_twice_changes_nothing(engine):
 
 def test_the_migrations_can_be_taken_back(engine):
     upgrade(engine)
-    (revision,) = ScriptDirectory(str(MIGRATIONS)).walk_revisions()
     with engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):
-        revision.module.downgrade()
+        # Newest first.
+        for revision in ScriptDirectory(str(MIGRATIONS)).walk_revisions():
+            revision.module.downgrade()
         tables = connection.execute(text("SELECT name FROM sqlite_master WHERE name LIKE '%run%'")).all()
     assert tables == []
 
@@ -102,13 +104,91 @@ def _statements(sql):
     return {frozenset(line for line in found if line) for found in lines if any(found)}
 
 
-def test_the_migration_makes_the_same_tables_on_postgresql():
+def revisions():
+    """Return the migrations, oldest first."""
+    return list(ScriptDirectory(str(MIGRATIONS)).walk_revisions())[::-1]
+
+
+def at(engine, step):
+    """Run one migration's step on a database that has the ones before."""
+    with engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):
+        step()
+
+
+OLD_ROWS = """
+INSERT INTO parties (name, role, identity_key, card, registered_at) VALUES ('tax', 'department', 'ab', x'01', 1);
+INSERT INTO projects VALUES ('p', 'Winter aid', 'aid', 'kentucky', 'tax', 2, 'open');
+INSERT INTO grants VALUES ('gh', 'p', x'0203', 1, 3);
+INSERT INTO runs (run_id, project_id, grant_hash, run_number, mode, attempt, state, reason_code, flower_run_id,
+    created_at, attempt_at, started_at, finished_at, manifest, stop_requested)
+    VALUES ('run-1', 'p', 'gh', 1, 'both', 2, 'finished', '', '18446744073709551615', 4, 5, 6, 7, x'00ff', 0);
+INSERT INTO key_offers VALUES ('run-1', 2, 'tax', x'04');
+INSERT INTO run_results VALUES ('run-1', 2, '{"auc": 1}');
+INSERT INTO run_steps (run_id, attempt, step, department, state, code, request_bytes, reply_bytes, started_at,
+    finished_at) VALUES ('run-1', 2, 'blind', 'tax', 'lost', 'node.timeout', 10, NULL, 8, 9)
+"""
+
+
+def rows(engine):
+    with engine.connect() as connection:
+        return {
+            table: [tuple(row) for row in connection.execute(text(f"SELECT * FROM {table}"))]  # noqa: S608
+            for table in ("runs", "key_offers", "run_results", "run_steps")
+        }
+
+
+def test_old_rows_are_kept_and_their_steps_are_of_round_0(engine):
+    first, second = revisions()
+    at(engine, first.module.upgrade)
+    with engine.begin() as connection:
+        for statement in OLD_ROWS.split(";"):
+            connection.execute(text(statement))
+    before = rows(engine)
+    at(engine, second.module.upgrade)
+    after = rows(engine)
+    assert {name: after[name] for name in after if name != "run_steps"} == {
+        name: before[name] for name in before if name != "run_steps"
+    }
+    assert after["run_steps"] == [("run-1", 2, 0, *before["run_steps"][0][2:])]
+    with engine.begin() as connection:
+        # The references still hold, and lines may come.
+        assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
+        connection.execute(text("UPDATE runs SET mode = 'line'"))
+        with pytest.raises(IntegrityError):
+            connection.execute(text("UPDATE runs SET mode = 'other'"))
+    with pytest.raises(IntegrityError), engine.begin() as connection:
+        connection.execute(text("DELETE FROM runs"))
+
+
+def test_taking_rounds_back_keeps_the_runs_of_regions_only(engine):
+    first, second = revisions()
+    at(engine, first.module.upgrade)
+    with engine.begin() as connection:
+        for statement in OLD_ROWS.split(";"):
+            connection.execute(text(statement))
+    before = rows(engine)
+    at(engine, second.module.upgrade)
+    with engine.begin() as connection:
+        columns = (
+            "project_id, grant_hash, attempt, state, reason_code, created_at, attempt_at, manifest, stop_requested"
+        )
+        connection.execute(
+            text(
+                f"INSERT INTO runs (run_id, run_number, mode, {columns}) SELECT 'run-2', 2, 'line', {columns} FROM runs"  # noqa: S608
+            )
+        )
+        connection.execute(text("INSERT INTO key_offers VALUES ('run-2', 1, 'tax', x'04')"))
+    at(engine, second.module.downgrade)
+    assert rows(engine) == before
+
+
+def test_the_migrations_make_the_same_tables_on_postgresql():
     dialect = postgresql.dialect()
     buffer = io.StringIO()
     context = MigrationContext.configure(dialect_name="postgresql", opts={"as_sql": True, "output_buffer": buffer})
-    (revision,) = ScriptDirectory(str(MIGRATIONS)).walk_revisions()
     with Operations.context(context):
-        revision.module.upgrade()
+        for revision in revisions():
+            revision.module.upgrade()
     migrated = _statements(buffer.getvalue())
     modelled = set()
     for table in metadata.sorted_tables:
@@ -117,5 +197,12 @@ def test_the_migration_makes_the_same_tables_on_postgresql():
             modelled |= _statements(str(CreateIndex(index).compile(dialect=dialect)))
     assert modelled <= migrated
     assert any("BEFORE UPDATE OR DELETE ON events" in " ".join(statement) for statement in migrated)
-    comments = sum(line.startswith("COMMENT ON COLUMN") for statement in migrated for line in statement)
-    assert comments == sum(len(table.columns) for table in metadata.tables.values())
+    commented = {
+        line.split(" ")[3]
+        for statement in migrated
+        for line in statement
+        if line.startswith("COMMENT ON COLUMN") and " IS " in line
+    }
+    assert commented == {
+        f"{table.name}.{column.name}" for table in metadata.tables.values() for column in table.columns
+    }

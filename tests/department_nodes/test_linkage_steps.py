@@ -277,7 +277,7 @@ def test_a_step_that_was_started_without_a_reply_is_computed_again(region_before
         region.engines[NODE].answer(request)
     engine = region.restart(NODE)
     with transaction(engine.db) as session:
-        assert session.get(StepRow, ("run-1", 1, "finish")).reply is None
+        assert session.get(StepRow, ("run-1", 1, 0, "finish")).reply is None
         session.execute(text("DROP TRIGGER no_reply"))
         session.execute(text("DROP TRIGGER no_withdrawal"))
     assert region.ask(Step.FINISH, NODE, edited(request, terms={"holders": [NODE, LEAD, OTHER]})) == (

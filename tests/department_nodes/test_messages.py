@@ -18,7 +18,7 @@ from department_nodes.guard import parse_request
 from department_nodes.store.models import EventRow, SentRow, StepRow
 from department_nodes.store.session import transaction
 from policies.contracts.framing import Frame, pack_frame, parse_frame
-from policies.contracts.steps import Step, open_reply
+from policies.contracts.steps import REGION_STEPS, Step, open_reply
 
 NODE = "tax"
 OTHER = "housing"
@@ -159,7 +159,7 @@ def test_the_same_request_is_answered_byte_for_byte_also_after_a_restart(
 ) -> None:
     region = region_before(None)
     sent, _ = rows(region, name)
-    for step in Step:
+    for step in REGION_STEPS:
         data = region.run_folder(stages.manifest).request(step, name)
         if data is None:
             continue
@@ -206,7 +206,7 @@ def test_a_refused_step_leaves_no_row_and_can_be_asked_correctly(region_before: 
     request = stages.request(Step.FINISH, NODE)
     assert_refused(region, Step.FINISH, edited(request, terms={"holders": []}), "linkage.too_few_key_holders")
     with transaction(region.engines[NODE].db) as session:
-        assert session.get(StepRow, ("run-1", 1, "finish")) is None
+        assert session.get(StepRow, ("run-1", 1, 0, "finish")) is None
     assert region.ask(Step.FINISH, NODE, request) == "ok"
 
 

@@ -37,7 +37,7 @@ from policies.contracts.cards import CentreCard
 from policies.contracts.framing import Frame, pack_frame, parse_frame
 from policies.contracts.grant import Grant, SignedGrant, sign_grant
 from policies.contracts.manifest import Mode, SignedManifest
-from policies.contracts.steps import Step
+from policies.contracts.steps import REGION_STEPS, Step
 
 SHIPPED = Path(__file__).parents[2] / "demo_data" / "kentucky"
 EXTRACT = "extract.parquet"
@@ -429,7 +429,7 @@ class Stages:
 
     def before(self, step: Step | None) -> Region:
         """Return the region as it was before a step, or after the last one; not to be changed: take a copy."""
-        order = [*Step, None]
+        order = [*REGION_STEPS, None]
         for each in order[: order.index(step) + 1]:
             if each in self._stages:
                 continue

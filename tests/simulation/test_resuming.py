@@ -7,16 +7,16 @@ from region import DEPARTMENTS, LEAD, EngineRelay, Interrupted, Marks, Opened, R
 from sqlalchemy import text
 
 from department_nodes.guard import parse_request
-from policies.contracts.steps import Step
+from policies.contracts.steps import REGION_STEPS, Step
 
-ALL = tuple(Step)
+ALL = REGION_STEPS
 ANSWERS_BEFORE_THE_CRASH = {Step.RELEASE: 0, Step.COMBINE: 0}
 NODE = "tax"
 
 
 def stored_replies(region: Region, stages: Stages) -> dict[tuple[Step, str], bytes]:
     folder = region.run_folder(stages.manifest)
-    found = {(step, name): folder.reply(step, name) for step in Step for name in DEPARTMENTS}
+    found = {(step, name): folder.reply(step, name) for step in REGION_STEPS for name in DEPARTMENTS}
     return {key: reply for key, reply in found.items() if reply is not None}
 
 

@@ -59,3 +59,39 @@ def test_a_name_that_is_a_path_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(DoudiError) as caught:
         RunFolder(tmp_path, "run-1", 1).save_reply(Step.BLIND, name, b"reply")
     assert caught.value.code == "run.bad_name"
+
+
+def test_each_round_of_a_line_has_files_of_its_own_until_it_is_forgotten(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, "run-1", 1)
+    for number in (1, 2, 10):
+        folder.round(number).save_request(Step.LINE_KEYS, "tax", b"%d" % number)
+    assert [folder.round(number).request(Step.LINE_KEYS, "tax") for number in (1, 2, 10)] == [b"1", b"2", b"10"]
+    assert folder.request(Step.LINE_KEYS, "tax") is None
+    folder.forget_rounds(2)
+    assert [folder.round(number).request(Step.LINE_KEYS, "tax") for number in (1, 2, 10)] == [None, None, b"10"]
+
+
+def test_a_checkpoint_replaces_the_former_one_and_belongs_to_its_attempt(tmp_path: Path) -> None:
+    first, third = RunFolder(tmp_path, "run-1", 1), RunFolder(tmp_path, "run-1", 3)
+    assert (first.checkpoint(), first.former_checkpoint(), third.former_checkpoint()) == (None, None, None)
+    first.save_checkpoint(b"one")
+    first.save_checkpoint(b"two")
+    assert (first.checkpoint(), first.former_checkpoint()) == (b"two", None)
+    # The second attempt came to no round.
+    RunFolder(tmp_path, "run-1", 2)
+    assert (third.checkpoint(), third.former_checkpoint()) == (None, b"two")
+    RunFolder(tmp_path, "run-1", 2).save_checkpoint(b"newer")
+    assert third.former_checkpoint() == b"newer"
+    assert RunFolder(tmp_path, "run-2", 3).former_checkpoint() is None
+
+
+def test_sizes_are_counted_over_the_steps_of_a_folder(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, "run-1", 1)
+    files = folder.round(1)
+    files.save_request(Step.LINE_KEYS, "tax", b"123")
+    files.save_request(Step.LINE_SHARES, "tax", b"12345")
+    files.save_reply(Step.LINE_KEYS, "tax", b"12")
+    files.save_done(Step.LINE_KEYS, {"missing": {}, "seconds": 1.0})
+    (files.path / "line_keys" / ".tax.reply.123").write_bytes(b"hal")
+    assert files.sizes() == ({"tax": 8}, {"tax": 2}, 2)
+    assert folder.sizes() == ({}, {}, 0)

@@ -1,0 +1,1 @@
+"""What the lines cost and gain, measured: one module per part."""

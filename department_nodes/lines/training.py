@@ -1,0 +1,223 @@
+"""What a node computes in a line: budget first, then one private update of the model that was sent out.
+
+The order of an update: the plan is reserved, the round is charged (durable), then the first step is trained; a crash in between
+keeps the charge. Everything that decides privacy comes from the signed grant, never from the request.
+"""
+
+import math
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sqlalchemy import Engine
+
+from crypto import discrete_gaussian, fixed_point
+from crypto.errors import DoudiError
+from department_nodes.lines.budgets import budget_account
+from department_nodes.lines.released_bits import find_released_bits
+from department_nodes.privacy.budget import BudgetAccount
+from department_nodes.privacy.mechanisms import distributed_terms
+from department_nodes.privacy.plans import DISCRETE_GAUSSIAN, GAUSSIAN, Plan
+from department_nodes.privacy.randomness import NoiseSource, require_protecting
+from department_nodes.steps.context import AdoptedModel, StepContext
+from department_nodes.steps.linkage import rows_digest
+from department_nodes.store.vault import Vault
+from department_nodes.training.dp_sgd import DpSgdSpec, clipped_gradient_sum, train_local
+from department_nodes.training.line_model import LineNetwork, LineShape
+from policies.contracts.line_grant import FRACTION_BITS, SHARE_SIGMA_BITS, LineGrant, distributed_scale
+from policies.standards.model_loader import load_model_standard
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PlainUpdate:
+    """An update that the grant lets the coordinator see, private by its local noise: float32 little-endian."""
+
+    data: bytes
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LineData:
+    """What a line trains on at this node: `features` float32 [people, width], `target` float32 [people], `rows` int64."""
+
+    features: FloatArray
+    target: FloatArray
+    rows: npt.NDArray[np.int64]
+
+
+@dataclass
+class LineTrainer:
+    """Trains for one department's lines. Keeps the encoded features of the run in memory between its rounds."""
+
+    db: Engine
+    vault: Vault
+    noise: NoiseSource
+    _data: dict[tuple[str, int], LineData] = field(default_factory=dict)
+
+    def integer_update(self, context: StepContext, model: bytes) -> tuple[npt.NDArray[np.uint64], dict[str, Any]]:
+        """Return what goes under the masks, uint64 [parameters], and facts without a value of a person.
+
+        Raises the budget's codes, `line.no_bits`, `line.malformed_model`, `fixed_point.not_finite`.
+        """
+        grant = context.request.line
+        started = monotonic()
+        if grant.training.placement == "distributed":
+            values = self._noised_gradient(context, self._network(context, model))
+        else:
+            delta = self._local_delta(context, self._network(context, model))
+            weight = context.request.manifest.offer(context.config.department).people
+            values = fixed_point.encode(delta, grant.aggregation.update_range, FRACTION_BITS, weight)
+        return values, {"train_milli": int(1000 * (monotonic() - started)), "parameters": len(values)}
+
+    def plain_update(self, context: StepContext, model: bytes) -> PlainUpdate:
+        """Return a locally noised update as it is: for the robust strategies, which must see single updates."""
+        started = monotonic()
+        delta = self._local_delta(context, self._network(context, model))
+        largest = context.request.line.aggregation.update_range
+        clipped = np.clip(delta, -largest, largest)
+        facts = {"train_milli": int(1000 * (monotonic() - started)), "parameters": len(clipped)}
+        return PlainUpdate(clipped.astype("<f4").tobytes(), facts)
+
+    def final_model(self, context: StepContext, model: bytes) -> AdoptedModel:
+        """Return the line's final model. Raises `line.malformed_model` for bytes that cannot be one."""
+        network = self._network(context, model)
+        manifest = context.request.manifest
+        self._budget(context).settle(manifest.run_id, manifest.attempt)
+        self._data.clear()
+        return AdoptedModel(network.digest(), network.to_bytes(), context.request.line.target)
+
+    def prepare(self, context: StepContext) -> None:
+        """Find the bits to train on, and reserve the attempt's whole plan once.
+
+        Raises `line.no_bits` or `budget.exhausted` before a key is made or anything is trained.
+        """
+        manifest, training = context.request.manifest, context.request.line.training
+        if context.request.round > training.rounds:
+            raise DoudiError("line.too_many_rounds", "the grant allows fewer rounds", "Ask for a new grant.")
+        require_protecting(self.noise)
+        self._training_data(context)
+        budget = self._budget(context)
+        if budget.is_reserved(manifest.run_id, manifest.attempt):
+            return
+        discrete = training.placement == "distributed"
+        budget.reserve(
+            Plan(
+                run_id=manifest.run_id,
+                attempt=manifest.attempt,
+                project_id=context.request.project_id,
+                grant_hash=context.request.grant_hash,
+                mechanism=DISCRETE_GAUSSIAN if discrete else GAUSSIAN,
+                sigma_milli=training.noise_multiplier_milli,
+                sample_rate_ppm=training.sample_rate_ppm,
+                steps_per_round=training.local_steps,
+                rho_billionths=self._rho_billionths(context) if discrete else 0,
+                # An attempt that goes on from a checkpoint needs the rounds that are left.
+                rounds=max(1, training.rounds - context.request.round + 1),
+                expires_at=manifest.expires_at,
+            )
+        )
+
+    def _budget(self, context: StepContext) -> BudgetAccount:
+        return budget_account(self.db, context.config, context.now_s)
+
+    def _charge(self, context: StepContext) -> None:
+        manifest = context.request.manifest
+        # The charge is durable from here: a crash after it repeats the training, and nothing had left before.
+        self._budget(context).charge(manifest.run_id, manifest.attempt, context.request.round)
+
+    def _local_delta(self, context: StepContext, network: LineNetwork) -> FloatArray:
+        training = context.request.line.training
+        data = self._training_data(context)
+        self._charge(context)
+        spec = DpSgdSpec(
+            clip_norm=training.clip_norm,
+            noise_multiplier=training.noise_multiplier,
+            sample_rate=training.sample_rate,
+            steps=training.local_steps,
+            learning_rate=training.local_rate,
+        )
+        people = context.request.manifest.offer(context.config.department).people
+        return train_local(network, data.features, data.target, data.rows, spec, people, self.noise)
+
+    def _noised_gradient(self, context: StepContext, network: LineNetwork) -> npt.NDArray[np.uint64]:
+        grant = context.request.line
+        data = self._training_data(context)
+        self._charge(context)
+        total = clipped_gradient_sum(network, data.features, data.target, data.rows, grant.training.clip_norm)
+        units = np.rint(-total * distributed_scale(grant)).astype(np.int64)
+        return (units + discrete_gaussian.sample(len(units), SHARE_SIGMA_BITS)).view(np.uint64)
+
+    def _rho_billionths(self, context: StepContext) -> int:
+        grant = context.request.line
+        training = grant.training
+        terms = distributed_terms(
+            training.clip_norm,
+            training.noise_multiplier,
+            load_model_standard(training.model, training.model_version).parameters(self._width(context)),
+            grant.aggregation.min_survivors,
+            training.honest_percent / 100,
+        )
+        return terms.rho_billionths
+
+    def _training_data(self, context: StepContext) -> LineData:
+        """Return encoded features, debiased bits and the unflagged rows; kept until the run's last round."""
+        key = _key(context)
+        if key not in self._data:
+            grant = context.request.line
+            extract = context.extract.load()
+            bits = find_released_bits(
+                self.db,
+                self.vault,
+                context.config.department,
+                grant.target,
+                grant.label_period,
+                rows_digest(extract),
+                context.now_s,
+            )
+            rows = np.flatnonzero(~bits.held_out)
+            # One run at a time: the features of an earlier one would only fill the memory.
+            self._data.clear()
+            self._data[key] = LineData(extract.features(context.request.me.columns), bits.target, rows)
+        return self._data[key]
+
+    def _width(self, context: StepContext) -> int:
+        return context.extract.load().standard.encoded_width(context.request.me.columns)
+
+    def _network(self, context: StepContext, offset: bytes) -> LineNetwork:
+        """Return the published initial model moved by the offset that was sent out, which the granted rounds can reach."""
+        training = context.request.line.training
+        return start_network(
+            training.model, training.model_version, self._width(context), offset, _reach(context.request.line)
+        )
+
+
+def start_network(model: str, version: int, width: int, offset: bytes, reach: float = math.inf) -> LineNetwork:
+    """Return a published initial model, moved by an untrusted offset: float32 little-endian, empty for no move.
+
+    Raises `line.malformed_model` for another length, a value that is not finite, or an L2 norm above `reach`.
+    """
+    standard = load_model_standard(model, version)
+    shape = LineShape(width, standard.hidden_units)
+    network = LineNetwork.initial(shape, bytes.fromhex(standard.initial_seed))
+    if not offset:
+        return network
+    values = np.frombuffer(offset, "<f4") if len(offset) == 4 * shape.parameters else np.array([np.nan], np.float32)
+    if not np.isfinite(values).all() or float(np.linalg.norm(values.astype(np.float64))) > reach:
+        raise DoudiError("line.malformed_model", "the line's model has the wrong length, or is out of its bounds")
+    return LineNetwork(shape, network.parameters + torch.from_numpy(values.astype(np.float32)))
+
+
+def _reach(grant: LineGrant) -> float:
+    """Return how far the granted rounds can move a model, with 1 % for rounding: a model beyond it was not trained by them."""
+    aggregation = grant.aggregation
+    step = aggregation.server_rate_milli / 1000 * aggregation.update_norm_milli / 1000
+    return 1.01 * grant.training.rounds * step / (1 - aggregation.server_momentum_milli / 1000)
+
+
+def _key(context: StepContext) -> tuple[str, int]:
+    return context.request.manifest.run_id, context.request.manifest.attempt
