@@ -90,6 +90,9 @@ class PooledRegion:
             train_s[name] = round(perf_counter() - started, 2)
         lead = self.extracts[LEAD]
         own_columns = lead.features(tuple(lead.standard.feature_names))
+        own_line = (starts or {}).get(LEAD)
+        if own_line is not None:
+            own_columns = np.column_stack([own_columns, own_line.logits(own_columns)])
         over_cap = sorted(name for name, each in levels.items() if each is None)
         outcome: dict[str, Any] = {"train_s": train_s, "over_cap": over_cap}
         for mode, evidence in (("evidence", levels), ("sum_only", {SUM_PLAYER: total})):

@@ -80,9 +80,8 @@ class Grid:
         for region, results in run_of_region.items():
             for department in DEPARTMENTS:
                 name = party_name(region, department)
-                if name != self.projects[region].lead:
-                    told = json.loads(self.cluster.node(name, "show", results["run_id"], "--json"))
-                    shown[name] = told["reports"]["training"]["start"]
+                told = json.loads(self.cluster.node(name, "show", results["run_id"], "--json"))
+                shown[name] = told["reports"]["training"]["start"]
         return shown
 
     def _terms(self, draft: Path, project: str, parties: Sequence[str]) -> list[str]:
@@ -185,8 +184,9 @@ def tables(document: dict[str, Any]) -> list[Table]:
     for title in ("node 节点", "asset 数据资源", "ε spent 已用", "cap 上限", "training started from 训练起点"):
         budgets.add_column(title, justify="right" if "ε" in title or "cap" in title else "left")
     for name, told in document["budgets"].items():
-        spent, cap = f"{told['epsilon_spent']:.2f}", f"{told['epsilon_cap']:g}"
-        budgets.add_row(name, told["asset"], spent, cap, document["starts"].get(name, "–"))
+        lines_of_node = told["lines"]
+        spent, cap = f"{lines_of_node['epsilon_spent']:.2f}", f"{lines_of_node['cap_epsilon']:g}"
+        budgets.add_row(name, lines_of_node["asset"], spent, cap, document["starts"].get(name, "–"))
     return [regions, lines, budgets]
 
 

@@ -26,9 +26,9 @@ class TrainingTerms:
     local_steps: int = 1
     sample_rate_ppm: int = 1_000_000
     clip_norm_milli: int = 8000
-    local_rate_micro: int = 1_000_000
+    local_rate_micro: int = 500_000
     server_rate_milli: int = 1000
-    server_momentum_milli: int = 800
+    server_momentum_milli: int = 850
     update_range_milli: int = 8000
     update_norm_milli: int = 10_000
 
@@ -46,7 +46,8 @@ class TrainingTerms:
 
 
 LOCAL_DEFAULTS = TrainingTerms()
-DISTRIBUTED_DEFAULTS = TrainingTerms("distributed")
+# The coordinator makes the step, with the sum of the gradients.
+DISTRIBUTED_DEFAULTS = TrainingTerms("distributed", server_rate_milli=500)
 
 
 @dataclass(frozen=True)

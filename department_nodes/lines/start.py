@@ -2,7 +2,7 @@
 
 A line model came through the coordinator, so it is not believed: its log loss against the node's debiased bits must not be
 clearly worse than that of the base rate. That loss is unbiased for the loss against the true labels, and computing it is
-post-processing of the label release: it costs no ε, and nothing of it leaves. Pure but for reading the node's own table.
+post-processing of the label release: it costs no ε, and nothing of it leaves. Imports the node's own table and torch.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.special import expit
 from sqlalchemy import Engine, select
 
 from crypto.errors import DoudiError
@@ -98,11 +99,11 @@ def train_evidence(
     """Return this node's evidence: trained on top of the line's logit, or from nothing where there is no line that holds.
 
     The line's logit is an offset that stays; what is trained is the region's own correction, nothing at first. Measured for
-    regions of 700 and of 30,000 people: not worse than from nothing, and better than choosing between the two on a fold of the own
-    bits, which are too noisy for that choice.
+    regions of 700 and of 30,000 people: better than from nothing, than the line alone, and than a choice between them on a fold
+    of the own bits, which are too noisy for it.
     """
-    if start is not None and line_holds(start.logits(features[train_rows]), target[train_rows]):
-        offset = start.logits(features)
+    offset = None if start is None else start.logits(features)
+    if start is not None and offset is not None and line_holds(offset[train_rows], target[train_rows]):
         model = train_evidence_model(features, target, train_rows, settings, offset=offset)
         return Evidence(offset + model.predict(features), model.to_bytes() + start.network.to_bytes(), "line")
     model = train_evidence_model(features, target, train_rows, settings)
@@ -112,14 +113,19 @@ def train_evidence(
 def line_holds(logits: Float32Array, target: Float32Array) -> bool:
     """Return whether a line's logits are not clearly worse than the base rate alone, on the own bits.
 
-    `logits`, `target`: float32 [own training rows]. The guard against a line model that was made to harm: it is left out when
-    its unbiased log loss exceeds that of the base rate by more than two standard errors. A harmless line fails this once in 40
-    times at most, and then only costs what it would have given.
+    `logits`, `target`: float32 [own training rows]. The guard against a line model that was made to harm: moved to the region's
+    own base rate, its unbiased log loss may exceed that of the base rate alone by two standard errors. It finds what harms
+    plainly, and less in small regions: of lines with their sign turned, 7 to 57 in 100 passed in regions of 700 people and
+    none in a region of 30,000. The bits are those that the line was trained on too, and members of a household share one.
     """
-    base = np.full(len(target), base_rate_logit(float(target.mean(dtype=np.float64))), np.float32)
-    difference = _losses(logits, target) - _losses(base, target)
+    if not np.isfinite(logits).all():
+        return False
+    base = base_rate_logit(float(target.mean(dtype=np.float64)))
+    # The line knows the mean of all regions; how the regions differ in level says nothing against it.
+    moved = logits + np.float32(base - base_rate_logit(float(expit(logits.astype(np.float64)).mean())))
+    difference = _losses(moved, target) - _losses(np.full(len(target), base, np.float32), target)
     error = float(difference.std()) / max(1.0, len(difference)) ** 0.5
-    return bool(np.isfinite(difference).all()) and float(difference.mean()) <= 2 * error
+    return float(difference.mean()) <= 2 * error
 
 
 def _losses(logits: Float32Array, target: Float32Array) -> npt.NDArray[np.float64]:

@@ -24,6 +24,7 @@ from department_nodes.steps.context import StepContext, StepResult, distinct_nam
 from department_nodes.steps.linkage import linked_extract, own_pseudonyms
 from department_nodes.steps.release import UNION_VALUE
 from department_nodes.store.vault import RESULTS_VALUE
+from policies.contracts.grant import Operation
 
 Int64Array = np.ndarray[Any, np.dtype[np.int64]]
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
@@ -37,7 +38,7 @@ def combine(context: StepContext, home: NodeHome) -> StepResult:
     _, row_of_own = own_pseudonyms(context)
     own_slots = np.frombuffer(context.value(UNION_VALUE), np.uint32)
     held_out = LabelOffice(home, grant.project_id).held_out(register, grant.label)
-    own_columns = extract.features(context.request.me.columns)
+    own_columns, start = _own_columns(context, extract)
     slots = context.request.terms.get("slots")
     if not isinstance(slots, int) or isinstance(slots, bool):
         raise DoudiError("request.malformed", "the request does not say how many slots there are")
@@ -62,8 +63,24 @@ def combine(context: StepContext, home: NodeHome) -> StepResult:
     metrics["persons"] = extract.people
     result.values[RESULTS_VALUE] = _pack_results(extract, register, held_out, scores)
     result.reports["metrics"] = metrics
+    result.reports["training"] = {"people": extract.people, "encoded_columns": own_columns.shape[1], "start": start}
     result.send("metrics", json.dumps(metrics).encode(), "coordinator", "metrics", len(register.households))
     return result
+
+
+def _own_columns(context: StepContext, extract: Extract) -> tuple[Any, str]:
+    """Return the lead's encoded columns, with the logit of its own line as one more where there is a line, and which it was.
+
+    The need model weighs that column against exact labels, so a line that says nothing, or lies, gets no weight.
+    """
+    me, columns = context.request.me, extract.features(context.request.me.columns)
+    start = None
+    if Operation.LINE in me.operations:
+        target = context.request.grant.label.target
+        start = context.start(me.dataset, me.standard_version, target, columns.shape[1])
+    if start is None:
+        return columns, "nothing"
+    return np.column_stack([columns, start.logits(columns)]), "line"
 
 
 def _named(context: StepContext, kind: str) -> list[str]:
