@@ -232,10 +232,12 @@ class NodeEngine:
             self._line_trainer = LineTrainer(self.db, self.vault, self.noise)
         return self._line_trainer
 
-    def _start(self, dataset: str, standard_version: int, target: str, width: int) -> "StartingModel | None":
+    def _start(
+        self, dataset: str, standard_version: int, target: str, columns: tuple[str, ...]
+    ) -> "StartingModel | None":
         from department_nodes.lines.start import find_start
 
-        return find_start(self.db, dataset, standard_version, target, width)
+        return find_start(self.db, dataset, standard_version, target, columns)
 
     def _scalar(self, request: Request) -> bytes:
         """Return this node's share of the grant's pseudonym key, made at first use and stored sealed."""

@@ -10,7 +10,15 @@ from sqlalchemy import delete, func, select
 from crypto.errors import DoudiError
 from department_nodes.engine import NodeEngine
 from department_nodes.store.journal import Event, EventType, record
-from department_nodes.store.models import GrantRow, LinkageScalarRow, ProjectRow, RunKeyRow, SealedValueRow, StepRow
+from department_nodes.store.models import (
+    GrantRow,
+    LineModelRow,
+    LinkageScalarRow,
+    ProjectRow,
+    RunKeyRow,
+    SealedValueRow,
+    StepRow,
+)
 from department_nodes.store.session import transaction, truncate_log
 from department_nodes.store.vault import KEPT_VALUES
 from policies.contracts.grant import SignedGrant
@@ -33,7 +41,7 @@ def leave_project(engine: NodeEngine, project_id: str) -> None:
         if row.left_at is not None:
             raise DoudiError("project.left", "this department has left the project already")
         grants = select(GrantRow.grant_hash).where(GrantRow.project_id == project_id)
-        for table in (SealedValueRow, StepRow, RunKeyRow, LinkageScalarRow):
+        for table in (SealedValueRow, StepRow, RunKeyRow, LinkageScalarRow, LineModelRow):
             session.execute(delete(table).where(table.grant_hash.in_(grants)))
         row.sealed_key, row.left_at = None, now_s
         record(session, Event(EventType.PROJECT_LEFT, now_s, project_id=project_id))
@@ -42,7 +50,7 @@ def leave_project(engine: NodeEngine, project_id: str) -> None:
 
 
 def end_expired_grants(engine: NodeEngine) -> int:
-    """Destroy scalars, run keys, pseudonyms, models and replies of the grants that have expired; return how many grants.
+    """Destroy scalars, run keys, pseudonyms, models (lines' too) and replies of expired grants; return how many grants.
 
     The lead's results stay, for caseworkers act on them, and the opening of its commitment, for it may be held to its labels.
     """
@@ -56,7 +64,7 @@ def end_expired_grants(engine: NodeEngine) -> int:
             keys = [session.scalar(select(func.count()).where(condition)) for condition in of_grant]
             if not any(keys):
                 continue
-            for table in (StepRow, RunKeyRow, LinkageScalarRow):
+            for table in (StepRow, RunKeyRow, LinkageScalarRow, LineModelRow):
                 session.execute(delete(table).where(table.grant_hash == row.grant_hash))
             session.execute(
                 delete(SealedValueRow).where(

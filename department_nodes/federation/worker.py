@@ -7,6 +7,7 @@ and drops the bundle unread. What a handler raises never leaves: a code goes out
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +32,7 @@ from flwr.supercore.inflatable.inflatable_protobuf_utils import (
     make_confirm_message_received_fn_protobuf,
     make_pull_object_fn_protobuf,
 )
-from flwr.supercore.inflatable.inflatable_utils import pull_and_inflate_object_from_tree
+from flwr.supercore.inflatable.inflatable_utils import ObjectUnavailableError, pull_and_inflate_object_from_tree
 from flwr.supercore.interceptors import RuntimeTokenHttpInterceptor, SuperExecAuthHttpInterceptor
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.task_identity import TaskIdentity
@@ -49,6 +50,8 @@ INTERNAL_ERROR = "node.internal_error"
 HEARTBEAT_S = 5.0
 REQUEST_TIMEOUT_S = 60.0
 LONGEST_PAUSE_S = 2.0
+# Pieces of a message follow each other within a second or two; a silence of this length is the end of it.
+LONGEST_SILENCE_S = 12.0
 _log = logging.getLogger(__name__)
 
 Handler = Callable[[bytes], bytes]
@@ -152,10 +155,9 @@ def _pull(client: Any) -> tuple[Message, Context]:
     tree, node = messages.message_object_trees[0], Node(node_id=context.node_id)
     message = pull_and_inflate_object_from_tree(
         tree,
-        make_pull_object_fn_protobuf(client.PullObject, node, context.run_id),
+        _impatient(make_pull_object_fn_protobuf(client.PullObject, node, context.run_id)),
         make_confirm_message_received_fn_protobuf(client.ConfirmMessageReceived, node, context.run_id),
         return_type=Message,
-        # A message whose run ended while it was on its way never becomes whole; a longer wait would keep the node deaf.
         max_time=60,
         max_tries_per_object=None,
         initial_backoff=0.05,
@@ -163,6 +165,27 @@ def _pull(client: Any) -> tuple[Message, Context]:
     )
     message.metadata.__dict__["_message_id"] = tree.object_id
     return message, context
+
+
+def _impatient(pull: Callable[[str], bytes]) -> Callable[[str], bytes]:
+    """Return `pull`, giving the message up when no piece of it came for a while.
+
+    A message whose run ended while it was on its way never becomes whole, and while it is waited for the node is deaf.
+    """
+    last_piece = time.monotonic()
+
+    def pull_piece(object_id: str) -> bytes:
+        nonlocal last_piece
+        try:
+            data = pull(object_id)
+        except ObjectUnavailableError:
+            if time.monotonic() - last_piece > LONGEST_SILENCE_S:
+                raise DoudiError("worker.incomplete_message", "no piece of the message came any more") from None
+            raise
+        last_piece = time.monotonic()
+        return data
+
+    return pull_piece
 
 
 def _client(address: str, interceptor: Any) -> Any:

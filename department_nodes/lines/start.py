@@ -15,12 +15,12 @@ import torch
 from scipy.special import expit
 from sqlalchemy import Engine, select
 
-from crypto.errors import DoudiError
 from department_nodes.evidence.levels import base_rate_logit
-from department_nodes.store.models import LineModelRow
+from department_nodes.store.models import GrantRow, LineModelRow
 from department_nodes.store.session import transaction
 from department_nodes.training.evidence_model import TrainingSettings, train_evidence_model
 from department_nodes.training.line_model import LineNetwork
+from policies.contracts.grant import SignedGrant
 
 Float32Array = npt.NDArray[np.float32]
 _PREDICT_ROWS = 8192
@@ -42,26 +42,28 @@ class StartingModel:
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 
-def find_start(db: Engine, dataset: str, standard_version: int, target: str, width: int) -> StartingModel | None:
-    """Return the newest adopted model of this data standard, target and width, or None."""
+def find_start(
+    db: Engine, dataset: str, standard_version: int, target: str, columns: Sequence[str]
+) -> StartingModel | None:
+    """Return the newest adopted model of this data standard, target and columns, or None.
+
+    Other columns are another model, even where they encode to as many values.
+    """
     with transaction(db) as session:
-        row = session.scalars(
-            select(LineModelRow)
+        found = session.execute(
+            select(LineModelRow.document, LineModelRow.digest, GrantRow.document)
+            .join(GrantRow, GrantRow.grant_hash == LineModelRow.grant_hash)
             .where(
                 LineModelRow.dataset == dataset,
                 LineModelRow.standard_version == standard_version,
                 LineModelRow.target == target,
             )
             .order_by(LineModelRow.adopted_at.desc(), LineModelRow.digest)
-        ).first()
-    if row is None:
-        return None
-    try:
-        network = LineNetwork.from_bytes(row.document)
-    except DoudiError:
-        return None
-    # A grant with other columns has another width: then the region trains as if there were no line.
-    return StartingModel(row.digest, network) if network.shape.width == width else None
+        ).all()
+    for model, digest, grant in found:
+        if SignedGrant.parse(grant).line_grant.participants[0].columns == tuple(columns):
+            return StartingModel(digest, LineNetwork.from_bytes(model))
+    return None
 
 
 def adopted_models(db: Engine) -> Sequence[dict[str, Any]]:
@@ -125,7 +127,7 @@ def line_holds(logits: Float32Array, target: Float32Array) -> bool:
     moved = logits + np.float32(base - base_rate_logit(float(expit(logits.astype(np.float64)).mean())))
     difference = _losses(moved, target) - _losses(np.full(len(target), base, np.float32), target)
     error = float(difference.std()) / max(1.0, len(difference)) ** 0.5
-    return float(difference.mean()) <= 2 * error
+    return bool(float(difference.mean()) <= 2 * error)
 
 
 def _losses(logits: Float32Array, target: Float32Array) -> npt.NDArray[np.float64]:

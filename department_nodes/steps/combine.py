@@ -77,7 +77,7 @@ def _own_columns(context: StepContext, extract: Extract) -> tuple[Any, str]:
     start = None
     if Operation.LINE in me.operations:
         target = context.request.grant.label.target
-        start = context.start(me.dataset, me.standard_version, target, columns.shape[1])
+        start = context.start(me.dataset, me.standard_version, target, me.columns)
     if start is None:
         return columns, "nothing"
     return np.column_stack([columns, start.logits(columns)]), "line"

@@ -84,8 +84,8 @@ class StepContext:
     accounts: Accounts
     value: Callable[[str], bytes]
     now_s: int
-    # The newest model of this node's line for (dataset, standard version, target, encoded width), or None.
-    start: Callable[[str, int, str, int], "StartingModel | None"]
+    # The newest model of this node's line for (dataset, standard version, target, columns), or None.
+    start: Callable[[str, int, str, tuple[str, ...]], "StartingModel | None"]
 
     @property
     def others(self) -> tuple[str, ...]:

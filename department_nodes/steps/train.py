@@ -54,7 +54,7 @@ def train(context: StepContext) -> StepResult:
     train_rows = np.flatnonzero(~training.held_out)
     features = extract.features(context.request.me.columns)
     width = features.shape[1]
-    trained = train_evidence(features, training.target, train_rows, TrainingSettings(), _start(context, width))
+    trained = train_evidence(features, training.target, train_rows, TrainingSettings(), _start(context))
     evidence = trained.logits
     del features
     base_rate = float(training.target[train_rows].mean())
@@ -77,12 +77,12 @@ def train(context: StepContext) -> StepResult:
     return result
 
 
-def _start(context: StepContext, width: int) -> StartingModel | None:
+def _start(context: StepContext) -> StartingModel | None:
     """Return the line's model that this training may start from: only where the region's grant allows lines."""
     me, label = context.request.me, context.request.grant.label
     if Operation.LINE not in me.operations:
         return None
-    return context.start(me.dataset, me.standard_version, label.target, width)
+    return context.start(me.dataset, me.standard_version, label.target, me.columns)
 
 
 def _verified_slot_count(context: StepContext, grant: Grant) -> int:

@@ -173,7 +173,7 @@ class PrivacyAssetRow(Base):
     """The lock of one data asset's privacy budget: whoever changes the asset's account holds this row."""
 
     __tablename__ = "privacy_assets"
-    asset: Mapped[str] = mapped_column(String(80), primary_key=True, comment="Dataset and version, such as tax/1")
+    asset: Mapped[str] = mapped_column(String(80), primary_key=True, comment="The dataset, such as tax")
     changes: Mapped[int] = mapped_column(Integer, comment="Changes of the asset's account so far")
 
 
@@ -197,7 +197,7 @@ class PrivacyReservationRow(Base):
     run_id: Mapped[str] = mapped_column(String(63), primary_key=True, comment="The run")
     attempt: Mapped[int] = mapped_column(Integer, primary_key=True, comment="The attempt, from 1")
     asset: Mapped[str] = mapped_column(
-        ForeignKey("privacy_assets.asset"), comment="The data asset whose budget it is, such as tax/1"
+        ForeignKey("privacy_assets.asset"), comment="The data asset whose budget it is, such as tax"
     )
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.project_id"), comment="The line's project")
     grant_hash: Mapped[str] = mapped_column(ForeignKey("grants.grant_hash"), comment="The line's grant")

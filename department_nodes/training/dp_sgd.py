@@ -13,8 +13,9 @@ with per-person autograd and with the ghost clipping of Opacus 1.6, which is the
 What floating point costs. Gradients are float32 and the `local` noise is a float64 approximation of a normal distribution, so the
 mechanism is not the one over the reals that the accountant composes: the lowest bits of a noised number can say more than its
 value (Mironov 2012; Jin et al. 2022, arXiv:2112.05307), and rounding can put a clipped norm above C by parts in 10^5. What
-mitigates: noise is added in float64 before anything is rounded; noised sums stay in the node, only the model after K steps
-leaves, rounded to fixed point and summed under masks. The `distributed` placement has no such gap: exact integer noise.
+mitigates: noise is added in float64 before anything is rounded; what leaves is what K noised steps changed of the model, rounded
+to fixed point and summed under masks (with K = 1 that is one noised sum). The `distributed` placement has no such gap: its
+noise is exact, on integers.
 Time is not hidden: the sizes of batches show in it. Pure: torch and numpy.
 """
 

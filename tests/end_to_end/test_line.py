@@ -1,4 +1,4 @@
-"""A whole line over real processes, and the named few faults that every test run takes; the matrix is in test_line_faults."""
+"""A whole line over real processes, and the named few faults that every test run takes; the matrix is `make faults`."""
 
 import json
 import time
@@ -35,7 +35,7 @@ def test_every_node_keeps_the_same_model_and_pays_for_every_round(cluster: Clust
     for name in PARTIES:
         assert charged_rounds(cluster, name, run_id) == list(range(1, ROUNDS + 1))
         budget = json.loads(cluster.node(name, "budget", "--json"))
-        assert 0 < budget["epsilon_spent"] <= 0.51
+        assert 0 < budget["lines"]["epsilon_spent"] <= 0.51
 
 
 def test_a_round_goes_on_without_a_killed_node_which_is_back_in_a_later_one(cluster: Cluster):

@@ -47,6 +47,7 @@ class Line:
         people: int = 60,
         policy: SitePolicy = SitePolicy(),  # noqa: B008 - frozen
         clock: Callable[[], float] = time.time,
+        operations: tuple[Operation, ...] = WITH_LINE,
     ) -> None:
         self.folder, self.clock = folder, clock
         self.parties = tuple(party(number) for number in range(1, regions + 1))
@@ -70,7 +71,7 @@ class Line:
                 pin(home, card)
         self.engines = Engines(self.homes, clock)
         for name in self.parties:
-            self.plant_bits(name)
+            self.plant_bits(name, operations)
 
     @property
     def lead(self) -> str:

@@ -53,7 +53,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "privacy_assets",
-        sa.Column("asset", sa.String(length=80), nullable=False, comment="Dataset and version, such as tax/1"),
+        sa.Column("asset", sa.String(length=80), nullable=False, comment="The dataset, such as tax"),
         sa.Column("changes", sa.Integer(), nullable=False, comment="Changes of the asset's account so far"),
         sa.PrimaryKeyConstraint("asset"),
     )
@@ -62,7 +62,7 @@ def upgrade() -> None:
         sa.Column("run_id", sa.String(length=63), nullable=False, comment="The run"),
         sa.Column("attempt", sa.Integer(), nullable=False, comment="The attempt, from 1"),
         sa.Column(
-            "asset", sa.String(length=80), nullable=False, comment="The data asset whose budget it is, such as tax/1"
+            "asset", sa.String(length=80), nullable=False, comment="The data asset whose budget it is, such as tax"
         ),
         sa.Column("project_id", sa.String(length=63), nullable=False, comment="The line's project"),
         sa.Column("grant_hash", sa.String(length=64), nullable=False, comment="The line's grant"),
