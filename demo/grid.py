@@ -155,7 +155,20 @@ def _document(
         "lines": {department: found["line"] for department, found in lines.items()},
         "starts": grid.starts(joined),
         "budgets": grid.budgets(),
+        "canary": _canary(chosen.epsilon),
     }
+
+
+def _canary(wanted_epsilon: float) -> dict[str, float]:
+    """Return what an attacker with 1,000 canaries proves about the nodes' private training at this ε (Steinke et al. 2023)."""
+    from department_nodes.privacy.accountant import calibrate_noise
+    from department_nodes.privacy.canary import audit_line_training
+    from department_nodes.privacy.randomness import OperatingSystemNoise
+    from department_nodes.training.dp_sgd import DpSgdSpec
+
+    multiplier = calibrate_noise(wanted_epsilon, 1e-6, 1.0, 40)
+    found = audit_line_training(DpSgdSpec(8.0, multiplier, 1.0, 40, 0.5), 1, OperatingSystemNoise())
+    return {"lower_bound": found.epsilon_lower_bound, "accounted": found.epsilon_accounted, "canaries": found.canaries}
 
 
 def tables(document: dict[str, Any]) -> list[Table]:

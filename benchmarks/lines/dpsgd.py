@@ -10,6 +10,7 @@ import random
 import statistics
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from time import process_time
 from typing import Any
 
@@ -21,14 +22,17 @@ from opacus.grad_sample import GradSampleModule, GradSampleModuleFastGradientCli
 from opacus.optimizers import DPOptimizer, DPOptimizerFastGradientClipping
 from opacus.utils.fast_gradient_clipping_utils import DPLossFastGradientClipping
 
-from department_nodes.privacy.accountant import analytic_gaussian_epsilon, epsilon
+from department_nodes.privacy.accountant import analytic_gaussian_epsilon, calibrate_noise, epsilon
+from department_nodes.privacy.canary import audit_line_training
 from department_nodes.privacy.mechanisms import GaussianSteps
 from department_nodes.privacy.randomness import OperatingSystemNoise
 from department_nodes.training.dp_sgd import DpSgdSpec, PlainSgdSpec, train_local, train_without_privacy
 from department_nodes.training.line_model import LineNetwork, LineShape, layer_views
 from policies.standards.model_loader import load_model_standard
 
-ROWS, WIDTH, EXPECTED_BATCH = 50_000, 220, 512
+ROWS, WIDTH = 50_000, 220
+# The headline is the middle one; a line over all rows of a region is beyond the largest.
+EXPECTED_BATCHES, HEADLINE_BATCH = (512, 1024, 2048), 1024
 STEPS, REPEATS = 60, 7
 CLIP_NORM, NOISE_MULTIPLIER, LEARNING_RATE = 1.0, 1.0, 0.1
 DELTA = 1e-6
@@ -61,22 +65,42 @@ class _LogLoss(torch.nn.Module):
         return each if self.reduction == "none" else each.mean()
 
 
-def measure() -> dict[str, float]:
-    """Return samples per second of each loop (median of the repeats), their ratios, and the accountant's gaps."""
+def measure() -> dict[str, Any]:
+    """Return samples per second of each loop (median of the repeats), their ratios per batch size, gaps and the canaries."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        speeds = _speeds()
+        by_batch = {batch: _ratios(_speeds(batch)) for batch in EXPECTED_BATCHES}
     finally:
         torch.set_num_threads(threads)
+    return {
+        **by_batch[HEADLINE_BATCH],
+        "dpsgd_expected_batch": HEADLINE_BATCH,
+        "dpsgd_by_expected_batch": {str(batch): found for batch, found in by_batch.items()},
+        **accountant_gaps(),
+        "canary": canaries(),
+    }
+
+
+def _ratios(speeds: dict[str, float]) -> dict[str, float]:
     ours = speeds["dpsgd"]
     return {
         "dpsgd_over_opacus_default": round(ours / speeds["opacus_default"], 2),
         "dpsgd_over_opacus_ghost": round(ours / speeds["opacus_ghost"], 2),
         "dpsgd_over_plain": round(ours / speeds["plain"], 3),
         **{f"{name}_samples_per_s": float(round(speed)) for name, speed in speeds.items()},
-        **accountant_gaps(),
     }
+
+
+def canaries() -> dict[str, dict[str, float]]:
+    """Return, by accounted ε, the lower bound on ε that 1,000 canaries in one training give (Steinke et al. 2023)."""
+    found = {}
+    for wanted in (1.0, 3.0, 8.0):
+        multiplier = calibrate_noise(wanted, DELTA, 1.0, 40)
+        spec = DpSgdSpec(8.0, multiplier, 1.0, 40, 0.5)
+        result = audit_line_training(spec, 1, OperatingSystemNoise(), DELTA)
+        found[f"{wanted:g}"] = {name: round(float(value), 4) for name, value in asdict(result).items()}
+    return found
 
 
 def accountant_gaps() -> dict[str, float]:
@@ -100,11 +124,11 @@ def accountant_gaps() -> dict[str, float]:
     }
 
 
-def _speeds() -> dict[str, float]:
+def _speeds(expected_batch: int) -> dict[str, float]:
     generator = np.random.default_rng(SEED)
     features = (generator.random((ROWS, WIDTH), np.float32) < 0.1).astype(np.float32)
     target = np.where(generator.random(ROWS) < 0.3, 1.58, -0.58).astype(np.float32)
-    rows, rate = np.arange(ROWS), EXPECTED_BATCH / ROWS
+    rows, rate = np.arange(ROWS), expected_batch / ROWS
     batches = [OperatingSystemNoise().poisson_sample(ROWS, rate) for _ in range(STEPS)]
     sizes, drawn = [len(batch) for batch in batches], np.concatenate(batches)
     own, labels, in_order = features[drawn], target[drawn], np.arange(len(drawn))
@@ -119,8 +143,8 @@ def _speeds() -> dict[str, float]:
         "dpsgd_with_sampling": lambda: train_local(
             network, features, target, rows, private, ROWS, OperatingSystemNoise()
         ),
-        "opacus_ghost": lambda: _train_with_opacus_ghost(_module(network), gathered),
-        "opacus_default": lambda: _train_with_opacus(_module(network), gathered),
+        "opacus_ghost": lambda: _train_with_opacus_ghost(_module(network), gathered, expected_batch),
+        "opacus_default": lambda: _train_with_opacus(_module(network), gathered, expected_batch),
     }
     seconds: dict[str, list[float]] = {name: [] for name in loops}
     with warnings.catch_warnings():
@@ -146,14 +170,16 @@ def _module(network: LineNetwork) -> torch.nn.Sequential:
     return torch.nn.Sequential(first, torch.nn.ReLU(), second)
 
 
-def _train_with_opacus(module: torch.nn.Sequential, batches: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
+def _train_with_opacus(
+    module: torch.nn.Sequential, batches: Sequence[tuple[torch.Tensor, torch.Tensor]], expected_batch: int
+) -> None:
     """Train with Opacus as its documentation does: a hook keeps every person's gradient."""
     wrapped = GradSampleModule(module)
     optimiser = DPOptimizer(
         torch.optim.SGD(wrapped.parameters(), lr=LEARNING_RATE),
         noise_multiplier=NOISE_MULTIPLIER,
         max_grad_norm=CLIP_NORM,
-        expected_batch_size=EXPECTED_BATCH,
+        expected_batch_size=expected_batch,
     )
     criterion = _LogLoss()
     for people, target in batches:
@@ -162,14 +188,16 @@ def _train_with_opacus(module: torch.nn.Sequential, batches: Sequence[tuple[torc
         optimiser.step()
 
 
-def _train_with_opacus_ghost(module: torch.nn.Sequential, batches: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
+def _train_with_opacus_ghost(
+    module: torch.nn.Sequential, batches: Sequence[tuple[torch.Tensor, torch.Tensor]], expected_batch: int
+) -> None:
     """Train with Opacus' ghost clipping: norms first, then one weighted backward pass."""
     wrapped = GradSampleModuleFastGradientClipping(module, max_grad_norm=CLIP_NORM, use_ghost_clipping=True)
     optimiser = DPOptimizerFastGradientClipping(
         torch.optim.SGD(wrapped.parameters(), lr=LEARNING_RATE),
         noise_multiplier=NOISE_MULTIPLIER,
         max_grad_norm=CLIP_NORM,
-        expected_batch_size=EXPECTED_BATCH,
+        expected_batch_size=expected_batch,
     )
     criterion = DPLossFastGradientClipping(wrapped, optimiser, _LogLoss())
     for people, target in batches:

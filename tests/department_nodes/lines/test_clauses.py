@@ -119,7 +119,8 @@ def test_a_node_offers_no_keys_for_a_grant_that_not_everybody_signed(line):
 def test_bits_that_the_regions_grant_does_not_give_to_lines_are_not_used(tmp_path):
     line = Line(tmp_path / "line", regions=3, operations=(Operation.LINK, Operation.TRAIN))
     signed = line.sign(line.draft(SHORT_TRAINING))
-    account = pytest.raises(DoudiError, line.run, signed, line.schedule(signed))
+    with pytest.raises(DoudiError) as account:
+        line.run(signed, line.schedule(signed))
     assert account.value.code == "line.too_few_survivors"
     line.close()
 
