@@ -68,6 +68,36 @@ def open_envelope(data: bytes, expected: EnvelopeHeader, receiver_private: bytes
 
     Raises `CryptoError` with these codes; "crypto.bad_key" for keys of ours that are malformed.
     """
+    # (1) to (3)
+    head, sealed = _verified(data, expected, sender_public)
+
+    # (4)
+    try:
+        return sealing.open_sealed(receiver_private, domains.ENVELOPE_SEAL + head, sealed)
+    except CryptoError as error:
+        if error.code != "crypto.cannot_open":
+            raise
+        raise CryptoError("envelope.cannot_open", "the envelope is not sealed to this run's key") from None
+
+
+def verify_envelope(data: bytes, expected: EnvelopeHeader, sender_public: bytes) -> None:
+    """Return nothing if `sender_public` signed an envelope under exactly `expected`: for whoever passes it on and cannot open it.
+
+    Raises the codes of (1) to (3) of `open_envelope`; whether it opens at its receiver is not known.
+    """
+    _verified(data, expected, sender_public)
+
+
+def unverified_header(data: bytes) -> EnvelopeHeader:
+    """Return what an envelope claims, for routing and for looking up the keys. Nothing of it has been verified.
+
+    Raises `CryptoError` "envelope.malformed".
+    """
+    return _parse_header(_split(data)[0])
+
+
+def _verified(data: bytes, expected: EnvelopeHeader, sender_public: bytes) -> tuple[bytes, bytes]:
+    """Return header bytes and ciphertext after steps (1) to (3) of `open_envelope`."""
     # (1)
     head, signature, sealed = _split(data)
     found = _parse_header(head)
@@ -84,22 +114,7 @@ def open_envelope(data: bytes, expected: EnvelopeHeader, receiver_private: bytes
         if error.code != "crypto.bad_signature":
             raise
         raise CryptoError("envelope.bad_signature", "the expected sender did not sign this envelope") from None
-
-    # (4)
-    try:
-        return sealing.open_sealed(receiver_private, domains.ENVELOPE_SEAL + head, sealed)
-    except CryptoError as error:
-        if error.code != "crypto.cannot_open":
-            raise
-        raise CryptoError("envelope.cannot_open", "the envelope is not sealed to this run's key") from None
-
-
-def unverified_header(data: bytes) -> EnvelopeHeader:
-    """Return what an envelope claims, for routing and for looking up the keys. Nothing of it has been verified.
-
-    Raises `CryptoError` "envelope.malformed".
-    """
-    return _parse_header(_split(data)[0])
+    return head, sealed
 
 
 def _signed_part(head: bytes, sealed: bytes) -> bytes:

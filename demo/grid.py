@@ -20,6 +20,7 @@ from rich.table import Table
 from crypto.errors import DoudiError
 from demo.cluster import LEAD, PURPOSE, TARGET, Cluster, Member, Project, prepare_folder
 from demo.regions import deal_regions, party_name
+from demo.report import write_grid_page
 
 REGIONS = ("east", "north", "west")
 DEPARTMENTS = (LEAD, "health_disability", "tax")
@@ -125,8 +126,10 @@ def run_grid(chosen: argparse.Namespace, terminal: Console) -> int:
     chosen.out.mkdir(parents=True, exist_ok=True)
     path = chosen.out / "grid.json"
     path.write_text(json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    page = write_grid_page(chosen.out, document)
     for table in tables(document):
         terminal.print(table)
+    terminal.print(f"report  报告: {page}")
     terminal.print(f"data  数据: {path}   whole grid: {document['seconds']:.0f} s")
     return 0
 

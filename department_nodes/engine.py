@@ -127,9 +127,9 @@ class NodeEngine:
         self.vault.join(session, request.project_id, now_s)
         manifest = request.manifest
         row = session.get(StepRow, (manifest.run_id, manifest.attempt, request.round, request.step.value))
+        if request.round and (row is None or row.reply is None):
+            enter_round(session, request)
         if row is None:
-            if request.round:
-                enter_round(session, request)
             return None
         if row.request_digest != digest:
             raise DoudiError("step.different_request", "this step was asked before with another request")

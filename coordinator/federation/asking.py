@@ -59,8 +59,11 @@ class Asker:
         files: StepFiles,
         marks: Marks,
         check: Check = lambda *_: None,
+        once: bool = True,
     ) -> Answers:
         """Ask the departments at once and return what came; a finished step of these files is not asked again.
+
+        Without `once` the step is finished only when everybody has answered.
 
         `check(department, frame)` raises when a reply is not acceptable: that department then counts as missing, with the
         code. Raises what the relay raises when it fails itself; what was stored by then is kept.
@@ -106,6 +109,9 @@ class Asker:
                 answers.missing[name] = "node.timeout"
                 marks.lost(step, name, "node.timeout")
         answers.seconds = self._clock() - started
+        if answers.missing and not once:
+            # What is only delivered is delivered again, when the run goes on, to those who did not take it.
+            return answers
         files.save_done(step, {"missing": answers.missing, "seconds": answers.seconds})
         return answers
 

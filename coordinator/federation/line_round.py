@@ -19,7 +19,7 @@ from coordinator.federation.line_robust import fewest_updates, robust_average
 from coordinator.federation.line_strategy import Vector, decode_average
 from coordinator.federation.line_unmasking import parse_masked, sum_of_survivors
 from coordinator.federation.run_folder import StepFiles
-from crypto.envelope import unverified_header
+from crypto.envelope import unverified_header, verify_envelope
 from crypto.errors import DoudiError
 from crypto.masking import generate_mask_key, mask_public_key
 from crypto.sealing import seal
@@ -102,8 +102,7 @@ class LineRound:
     def _play_masked(self) -> Vector:
         roster = self._gather_keys()
         digest = roster_digest(list(roster.values()))
-        threshold = recovery_threshold(len(roster))
-        quorum = max(self._terms.min_survivors, MIN_PARTIES, threshold)
+        threshold, quorum = self._threshold, self._quorum
 
         shares = self._gather_shares(roster)
         members = sorted(shares.frames)
@@ -148,8 +147,17 @@ class LineRound:
         for name in [name for name, keys in roster.items() if uses[keys.mask_key] > 1]:
             self.dropped[name] = "line.same_mask_key"
             del roster[name]
-        self._require(len(roster), max(self._terms.min_survivors, MIN_PARTIES))
+        self._require(len(roster), self._quorum)
         return dict(sorted(roster.items()))
+
+    @property
+    def _threshold(self) -> int:
+        """More than two thirds of the run's departments, as every node computes it from the signed manifest."""
+        return recovery_threshold(len(self._manifest.departments))
+
+    @property
+    def _quorum(self) -> int:
+        return max(self._terms.min_survivors, MIN_PARTIES, self._threshold)
 
     def _gather_shares(self, roster: Mapping[str, RoundKeys]) -> Answers:
         parts = {f"keys/{name}": keys.to_bytes() for name, keys in roster.items()}
@@ -157,9 +165,12 @@ class LineRound:
         def check(name: str, frame: Frame) -> None:
             for other in roster:
                 if other != name:
-                    header = unverified_header(required_part(frame, f"shares/{other}"))
+                    envelope = required_part(frame, f"shares/{other}")
+                    header = unverified_header(envelope)
                     if (header.sender, header.receiver) != (name, other):
                         raise DoudiError("line.bad_envelope", "a sealed share names another sender or receiver")
+                    # A member that could not be believed would push every receiver out of the round.
+                    verify_envelope(envelope, header, bytes.fromhex(self._grant.share(name).identity_key))
             if len(required_part(frame, "commitment")) != COMMITMENT_BYTES:
                 raise DoudiError("reply.wrong_length", "a commitment has the wrong length")
 

@@ -140,7 +140,7 @@ class LineRun:
             number,
         )
         requests = dict.fromkeys(sorted(self._manifest.departments), request)
-        answers = self._asker.ask(Step.LINE_MODEL, requests, self._folder, self._marks(number))
+        answers = self._asker.ask(Step.LINE_MODEL, requests, self._folder, self._marks(number), once=False)
         if not answers.frames:
             raise DoudiError(
                 "line.model_not_delivered",

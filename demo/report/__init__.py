@@ -5,6 +5,8 @@ It stands outside every party and only shows what the parties already gave out, 
     document = build_document(settings, results, nodes, reference, seconds_demo)
     json_path, html_path = write_report(folder, document)
     console.print(summary_table(document))
+
+`make grid` has a page of its own: `write_grid_page(folder, document)` writes grid.html beside grid.json.
 """
 
 import json
@@ -14,6 +16,7 @@ from typing import Any
 
 from command_line.documents import write_atomically
 from demo.report.document import ReportSettings, build_document
+from demo.report.grid_page import write_grid_page
 from demo.report.machine import describe_machine, installed_versions
 from demo.report.page import render_page
 from demo.report.summary import summary_table
@@ -27,6 +30,7 @@ __all__ = [
     "render_page",
     "summary_table",
     "warm_up",
+    "write_grid_page",
     "write_report",
 ]
 

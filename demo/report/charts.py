@@ -1,4 +1,4 @@
-"""The three kinds of chart in the report: points with intervals, bars, and shaded cells; rows read from top to bottom.
+"""The kinds of chart in the reports: points with intervals, bars, spans, rounds, and shaded cells; rows read from top to bottom.
 
 Colours are of Okabe and Ito's palette, safe for colour blindness, and never the only sign: shapes differ too. Pure.
 """
@@ -11,7 +11,18 @@ import altair as alt
 
 from demo.report.svg import FONT_SIZE, WIDTH, Figure, text_width
 
-__all__ = ["BLUE", "GREY", "ORANGE", "Kind", "bar_chart", "cell_chart", "diagonal_chart", "interval_chart"]
+__all__ = [
+    "BLUE",
+    "GREY",
+    "ORANGE",
+    "Kind",
+    "bar_chart",
+    "cell_chart",
+    "diagonal_chart",
+    "interval_chart",
+    "round_chart",
+    "span_chart",
+]
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#6b7580"
 _INK, _SOFT = "#1d2733", "#c9d1d9"
@@ -19,6 +30,7 @@ _INK, _SOFT = "#1d2733", "#c9d1d9"
 _DARK_FROM = 0.76
 _ROW_HEIGHT = 26
 _EXTRA_HEIGHT_PER_KIND = 10
+_ROUND_HEIGHT = 110
 
 Row = Mapping[str, Any]
 
@@ -95,6 +107,76 @@ def bar_chart(rows: Sequence[Row], x_title: str, colour: str = BLUE) -> Figure:
     )
     bars = alt.Chart(_data(rows)).mark_bar(color=colour, height={"band": 0.62}).encode(x=x, y=y)
     return _sized(alt.layer(bars, _text(rows, "number", 6, _INK).encode(x=x, y=y)), len(rows) * _ROW_HEIGHT)
+
+
+def span_chart(
+    rows: Sequence[Row],
+    kinds: Mapping[str, str],
+    hollow: str,
+    x_title: str,
+    domain: tuple[float, float],
+    ticks: Sequence[Row] = (),
+) -> Figure:
+    """Return bars {label, kind, start, end, number}, `number` written at the end. `kinds`: kind → colour; `hollow` is not filled.
+
+    The kinds of a label stand beneath each other where their spans begin together, else on one line. `ticks`: {label, value} gets
+    an upright mark.
+    """
+    labels, names = list(dict.fromkeys(row["label"] for row in rows)), list(kinds)
+    beneath = len({row["start"] for row in rows}) == 1 and len(labels) < len(rows)
+    offset = {"yOffset": alt.YOffset("kind:N", sort=names)} if beneath else {}
+    scale = alt.Scale(domain=list(domain), nice=False, zero=False)
+    axis = alt.Axis(title=x_title, tickCount=5)
+    place: dict[str, Any] = {"y": _row_axis(labels), **offset}
+    fill = alt.Scale(domain=names, range=["#ffffff" if name == hollow else kinds[name] for name in names])
+    stroke = alt.Scale(domain=names, range=list(kinds.values()))
+    x = alt.X("start:Q", scale=scale, axis=axis)
+    bars = (
+        alt.Chart(_data(rows))
+        .mark_bar(strokeWidth=2, height={"band": 0.7 if beneath else 0.62})
+        .encode(
+            x=x,
+            x2="end:Q",
+            fill=alt.Fill("kind:N", scale=fill, sort=names, legend=alt.Legend(symbolType="square")),
+            stroke=alt.Stroke("kind:N", scale=stroke, sort=names),
+            **place,
+        )
+    )
+    numbers = _text([row for row in rows if row.get("number")], "number", 6, _INK)
+    layers = [bars, numbers.encode(x=alt.X("end:Q", scale=scale, axis=axis), **place)]
+    if ticks:
+        marks = alt.Chart(_data(ticks)).mark_tick(color=_INK, thickness=3, size=_ROW_HEIGHT - 6)
+        layers.append(marks.encode(x=alt.X("value:Q", scale=scale, axis=axis), y=_row_axis(labels)))
+    height = len(labels) * (_ROW_HEIGHT + (_EXTRA_HEIGHT_PER_KIND if beneath else 0) * (len(names) - 1))
+    return _sized(alt.layer(*layers), height)
+
+
+def round_chart(rows: Sequence[Row], x_title: str, y_title: str, *, as_bars: bool = False) -> Figure:
+    """Return a small picture of one figure over rounds {round, value, aborted}.
+
+    An aborted round has a cross on the ground line, and a hollow bar if it has a value; without a value nothing else is drawn.
+    """
+    order = [row["round"] for row in rows]
+    x = alt.X(
+        "round:O",
+        sort=order,
+        scale=alt.Scale(domain=order),
+        axis=alt.Axis(title=x_title, labelAngle=0, labelOverlap=True),
+    )
+    largest = max((row["value"] for row in rows if row["value"] is not None), default=0) or 1
+    scale = alt.Scale(domain=[0, 1.1 * largest], nice=False)
+    y = alt.Y("value:Q", scale=scale, axis=alt.Axis(title=y_title, tickCount=4))
+    known = alt.Chart(_data([row for row in rows if row["value"] is not None])).encode(x=x, y=y)
+    if as_bars:
+        fill = alt.condition("datum.aborted", alt.value("#ffffff"), alt.value(GREY))
+        layers = [known.mark_bar(stroke=GREY, strokeWidth=2, width={"band": 0.6}).encode(fill=fill)]
+    else:
+        # The line gets the rounds without a value too, and breaks there.
+        line = alt.Chart(_data(rows)).mark_line(color=BLUE, strokeWidth=1.5).encode(x=x, y=y)
+        layers = [line, known.mark_point(filled=True, color=BLUE, size=60, opacity=1)]
+    crosses = alt.Chart(_data([{**row, "value": 0} for row in rows if row["aborted"]]))
+    cross = crosses.mark_point(shape="cross", angle=45, filled=True, color=ORANGE, size=160, opacity=1, yOffset=-8)
+    return _sized(alt.layer(*layers, cross.encode(x=x, y=y)), _ROUND_HEIGHT)
 
 
 def diagonal_chart(

@@ -18,21 +18,20 @@ from demo.report.opening import headline, opening_sentences
 from demo.report.plots import SHOWN_TOP, draw_figures, main_figures, modes_run
 from demo.report.words import LANGUAGES, MODE_TITLES, MODES, PHASES, partition_title, phase_title
 
-__all__ = ["render_page"]
+__all__ = ["LANGUAGE_TAGS", "page_environment", "render_page", "style_facts"]
 
-_LANGUAGE_TAGS = {"en": "en", "zh": "zh-Hans"}
+LANGUAGE_TAGS = {"en": "en", "zh": "zh-Hans"}
 _KILO = 1000
 
 
 def render_page(document: Mapping[str, Any]) -> str:
     """Return the page of a document that `build_document` made."""
-    environment = _environment()
-    style = environment.get_template("report.css").render()
+    environment = page_environment()
     return environment.get_template("report.html.j2").render(
         document=document,
         figures={language: draw_figures(document, language) for language in LANGUAGES},
         headline=headline(document),
-        languages=_LANGUAGE_TAGS,
+        languages=LANGUAGE_TAGS,
         mode_titles=MODE_TITLES,
         modes=MODES,
         modes_run=modes_run(document),
@@ -42,12 +41,18 @@ def render_page(document: Mapping[str, Any]) -> str:
         phases=[(phase, phase_title(phase)) for phase in PHASES],
         sent={name: _by_kind(rows) for name, rows in document["sent"].items()},
         shown_top=SHOWN_TOP,
-        style=style,
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        **style_facts(environment),
     )
 
 
-def _environment() -> Environment:
+def style_facts(environment: Environment) -> dict[str, str]:
+    """Return the style sheet of a page and its hash, which the page's content security policy names."""
+    style = environment.get_template("report.css").render()
+    return {"style": style, "style_hash": base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}
+
+
+def page_environment() -> Environment:
+    """Return the template engine of all pages, with their filters. Templates take `language` from what includes them."""
     environment = Environment(
         loader=PackageLoader("demo.report", "templates"),
         autoescape=True,

@@ -86,7 +86,12 @@ _PHASES: Mapping[str, Text] = {
     "combine": say("Combining", "合成"),
     "total": say("Whole run", "全程"),
 }
-_REGIONS: Mapping[str, Text] = {"kentucky": say("Kentucky", "肯塔基州")}
+_REGIONS: Mapping[str, Text] = {
+    "kentucky": say("Kentucky", "肯塔基州"),
+    "east": say("East", "东区"),
+    "north": say("North", "北区"),
+    "west": say("West", "西区"),
+}
 # The phases of a run in their order, then their total.
 PHASES = tuple(_PHASES)
 

@@ -4,7 +4,7 @@ A round that was passed is never answered again, so its secrets and replies are 
 not keep cannot be asked for, or stolen. Called within the engine's transactions.
 """
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, false, func, select, update
 from sqlalchemy.orm import Session
 
 from crypto.errors import DoudiError
@@ -16,14 +16,18 @@ from policies.contracts.steps import Step
 
 
 def enter_round(session: Session, request: Request) -> None:
-    """Raise `line.round_passed` for a round before the newest one, or after the line's end; forget what is older.
+    """Raise `line.too_many_rounds`, or `line.round_passed` before the newest round and after the end; forget what is older.
 
     Called for a step that this node has not answered yet.
     """
     manifest = request.manifest
+    if request.round > request.line.training.rounds:
+        raise DoudiError("line.too_many_rounds", "the grant allows fewer rounds", "Ask for a new grant.")
     own = (StepRow.run_id == manifest.run_id, StepRow.attempt == manifest.attempt)
     newest = session.scalar(select(func.max(StepRow.round)).where(*own)) or 0
-    ended = session.scalar(select(func.count()).where(*own, StepRow.step == Step.LINE_MODEL.value))
+    # The same request for the final model may come again after a crash; another one, or another step, may not.
+    same = StepRow.round == request.round if request.step is Step.LINE_MODEL else false()
+    ended = session.scalar(select(func.count()).where(*own, StepRow.step == Step.LINE_MODEL.value, ~same))
     later = session.scalar(
         select(func.count()).where(StepRow.run_id == manifest.run_id, StepRow.attempt > manifest.attempt)
     )

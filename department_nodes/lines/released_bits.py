@@ -15,7 +15,7 @@ from crypto.randomised_response import debias, keep_threshold
 from department_nodes.store.models import GrantRow, ProjectRow, RunKeyRow, SealedValueRow
 from department_nodes.store.session import transaction
 from department_nodes.store.vault import Vault
-from policies.contracts.grant import Grant, Operation, SignedGrant
+from policies.contracts.grant import Grant, LineGrant, Operation, SignedGrant
 
 BITS_VALUE = "bits"
 ROWS_VALUE = "rows"
@@ -38,9 +38,9 @@ def pack_bits(bits: UInt8Array, held_out: np.ndarray[Any, np.dtype[Any]]) -> byt
 
 
 def find_released_bits(
-    db: Engine, vault: Vault, department: str, target: str, period: str, rows_digest: bytes, now_s: int
+    db: Engine, vault: Vault, department: str, line: LineGrant, rows_digest: bytes, now_s: int
 ) -> ReleasedBits:
-    """Return the newest bits of this target and period that this department may use in its line.
+    """Return the newest bits of the line's target, period and purpose that this department may use in it.
 
     Raises `line.no_bits`, or `extract.changed` when the extract's people are others than those that were linked.
     """
@@ -59,7 +59,7 @@ def find_released_bits(
         ).all()
         for value, row in found:
             grant = SignedGrant.parse(row.document).grant
-            if not isinstance(grant, Grant) or not _allows(grant, department, target, period, now_s):
+            if not isinstance(grant, Grant) or not _allows(grant, department, line, now_s):
                 continue
             names = (row.project_id, value.run_id, value.attempt)
             if vault.get(session, *names, ROWS_VALUE) != rows_digest:
@@ -74,13 +74,13 @@ def find_released_bits(
         )
     raise DoudiError(
         "line.no_bits",
-        "this node holds no released bits of the line's target and period that it may use in a line",
+        "this node holds no released bits of the line's target, period and purpose that it may use in a line",
         "Run the region's main job first, under a grant that gives this department the operation `line`.",
     )
 
 
-def _allows(grant: Grant, department: str, target: str, period: str, now_s: int) -> bool:
-    names = (grant.label.target, grant.label.label_period)
-    return (
-        names == (target, period) and now_s <= grant.expires_at and Operation.LINE in grant.share(department).operations
-    )
+def _allows(grant: Grant, department: str, line: LineGrant, now_s: int) -> bool:
+    # What was released for one purpose does not train a line for another.
+    names = (grant.label.target, grant.label.label_period, grant.purpose)
+    wanted = (line.target, line.label_period, line.purpose)
+    return names == wanted and now_s <= grant.expires_at and Operation.LINE in grant.share(department).operations

@@ -2,7 +2,8 @@
 
 Secure aggregation after Bonawitz et al. 2017 (double masking, signed consistency round). Who learns what. The coordinator: sums
 over at least `min_survivors` departments; who dropped; sizes and times. The other departments: who takes part; sealed shares that
-say nothing below the threshold. Nobody: this department's update, unless all other survivors of a round work together.
+say nothing below the threshold, which is more than two thirds of the run's departments. Nobody: this department's update, unless
+a third of the run's departments or more work with the coordinator, or all other survivors of a round do.
 
 What a compromised coordinator could try, and what refuses it here:
 - other keys for a peer: keys are signed by the identity key that the grant pins (`line.substituted_keys`);
@@ -16,6 +17,8 @@ What a compromised coordinator could try, and what refuses it here:
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from crypto.canonical import canonical_json, parse_canonical
 from crypto.envelope import open_envelope, seal_envelope
@@ -69,9 +72,10 @@ def shares(context: StepContext) -> StepResult:
     digest = roster_digest(list(roster.values()))
     members = sorted(roster)
     seed = generate_self_seed()
-    threshold = recovery_threshold(len(members))
+    threshold = _threshold(context)
     seed_shares = split_secret(seed, threshold, len(members))
     mask_shares = split_secret(bytes.fromhex(own["mask"]), threshold, len(members))
+    _require_usable(me, bytes.fromhex(own["mask"]), roster, seed)
     result = StepResult()
     own_shares: Shares | None = None
     for place, receiver in enumerate(members):
@@ -129,7 +133,7 @@ def consent(context: StepContext) -> StepResult:
     survivors = distinct_names(
         context.request.terms.get("survivors"), set(joined["members"]), "the request does not name the survivors"
     )
-    _require_enough(context, len(survivors), len(roster["masks"]))
+    _require_enough(context, len(survivors))
     if context.config.department not in survivors:
         raise DoudiError("line.left_out", "this department's own update is left out of the survivors")
     document = Survivors(
@@ -148,9 +152,9 @@ def consent(context: StepContext) -> StepResult:
 
 def unmask(context: StepContext) -> StepResult:
     """Give, for each survivor, the share of its self mask, and for each member that dropped, the share of its mask key."""
-    roster, joined = _stored(context, "roster"), _stored(context, "members")
+    joined = _stored(context, "members")
     survivors = Survivors.parse(context.value(_value(context, "survivors")))
-    _verify_consents(context, survivors, recovery_threshold(len(roster["masks"])))
+    _verify_consents(context, survivors, _threshold(context))
     shares_of = {name: Shares.parse(text.encode()) for name, text in joined["shares"].items()}
     dropped = set(survivors.members) - set(survivors.survivors)
     document = Unmasking(
@@ -201,10 +205,14 @@ def _verified_roster(context: StepContext, own_public: str) -> dict[str, RoundKe
         raise DoudiError("line.substituted_keys", "the roster does not hold this department's own keys")
     if len({keys.mask_key for keys in roster.values()}) != len(roster):
         raise DoudiError("line.substituted_keys", "two departments have the same mask key")
-    minimum = _minimum(context)
-    if len(roster) < minimum:
-        raise DoudiError("line.too_few_survivors", f"the roster has fewer than {minimum} departments")
+    _require_enough(context, len(roster))
     return roster
+
+
+def _require_usable(me: str, own_private: bytes, roster: Mapping[str, RoundKeys], seed: bytes) -> None:
+    """Raise the code of `mask_update` for keys that no mask can be made with: now, and not after training was paid for."""
+    peers = {name: bytes.fromhex(item.mask_key) for name, item in roster.items() if name != me}
+    mask_update(np.zeros(0, np.uint64), me, own_private, peers, seed, b"usable?")
 
 
 def _members(context: StepContext, masks: Mapping[str, str]) -> list[str]:
@@ -213,19 +221,25 @@ def _members(context: StepContext, masks: Mapping[str, str]) -> list[str]:
     )
     if context.config.department not in members:
         raise DoudiError("line.left_out", "this department is left out of the round's members")
-    _require_enough(context, len(members), len(masks))
+    _require_enough(context, len(members))
     return sorted(members)
 
 
-def _require_enough(context: StepContext, count: int, roster: int) -> None:
-    """Raise `line.too_few_survivors` when a sum would cover too few, or its masks could not be removed."""
-    needed = max(_minimum(context), recovery_threshold(roster))
+def _require_enough(context: StepContext, count: int) -> None:
+    """Raise `line.too_few_survivors` when a sum would cover too few, or too few of the run's departments agree on it."""
+    minimum = max(context.request.line.aggregation.min_survivors, context.config.policy.min_line_parties)
+    needed = max(minimum, _threshold(context))
     if count < needed:
         raise DoudiError("line.too_few_survivors", f"fewer than {needed} departments are left in the round")
 
 
-def _minimum(context: StepContext) -> int:
-    return max(context.request.line.aggregation.min_survivors, context.config.policy.min_line_parties)
+def _threshold(context: StepContext) -> int:
+    """Return how many shares open a secret, and how many must agree: more than two thirds of the *run's* departments.
+
+    Of the signed manifest's, never of a roster's: the coordinator chooses the roster, and with a small one a few colluding
+    departments could be two thirds of it.
+    """
+    return recovery_threshold(len(context.request.manifest.departments))
 
 
 def _open_shares(context: StepContext, members: Sequence[str], roster: Mapping[str, Any]) -> dict[str, str]:

@@ -24,6 +24,8 @@ from policies.contracts.grant import SignedGrant
 
 Float32Array = npt.NDArray[np.float32]
 _PREDICT_ROWS = 8192
+# No probability is told apart beyond it; a line with larger logits was not trained.
+LARGEST_LOGIT = 100.0
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def train_evidence(
     regions of 700 and of 30,000 people: better than from nothing, than the line alone, and than a choice between them on a fold
     of the own bits, which are too noisy for it.
     """
-    offset = None if start is None else start.logits(features)
+    offset = None if start is None else moved_to_base_rate(start.logits(features), target, train_rows)
     if start is not None and offset is not None and line_holds(offset[train_rows], target[train_rows]):
         model = train_evidence_model(features, target, train_rows, settings, offset=offset)
         return Evidence(offset + model.predict(features), model.to_bytes() + start.network.to_bytes(), "line")
@@ -112,20 +114,36 @@ def train_evidence(
     return Evidence(model.predict(features), model.to_bytes(), "nothing")
 
 
+def moved_to_base_rate(
+    logits: Float32Array, target: Float32Array, train_rows: npt.NDArray[np.int64]
+) -> Float32Array | None:
+    """Return the line's logits of everybody, moved by one constant to the region's own base rate; None if they are no numbers.
+
+    The line knows the level of all regions together; a region's own level is in its bits. Whatever constant a line came with, it
+    has no effect: it is neither held against the line nor kept in the evidence.
+    """
+    if not np.isfinite(logits).all() or float(np.abs(logits).max(initial=0.0)) > LARGEST_LOGIT:
+        return None
+    wanted = float(np.clip(target[train_rows].mean(dtype=np.float64), 0.02, 0.98))
+    own = logits[train_rows].astype(np.float64)
+    low, high = -2 * LARGEST_LOGIT, 2 * LARGEST_LOGIT
+    for _ in range(60):
+        # The mean of the probabilities grows with the constant, so halving the interval finds it.
+        middle = (low + high) / 2
+        low, high = (middle, high) if float(expit(own + middle).mean()) < wanted else (low, middle)
+    return (logits + np.float32((low + high) / 2)).astype(np.float32)
+
+
 def line_holds(logits: Float32Array, target: Float32Array) -> bool:
     """Return whether a line's logits are not clearly worse than the base rate alone, on the own bits.
 
-    `logits`, `target`: float32 [own training rows]. The guard against a line model that was made to harm: moved to the region's
-    own base rate, its unbiased log loss may exceed that of the base rate alone by two standard errors. It finds what harms
+    `logits`, at the region's own base rate, and `target`: float32 [own training rows]. The guard against a line model that was
+    made to harm: its unbiased log loss may exceed that of the base rate alone by two standard errors. It finds what harms
     plainly, and less in small regions: of lines with their sign turned, 7 to 57 in 100 passed in regions of 700 people and
     none in a region of 30,000. The bits are those that the line was trained on too, and members of a household share one.
     """
-    if not np.isfinite(logits).all():
-        return False
     base = base_rate_logit(float(target.mean(dtype=np.float64)))
-    # The line knows the mean of all regions; how the regions differ in level says nothing against it.
-    moved = logits + np.float32(base - base_rate_logit(float(expit(logits.astype(np.float64)).mean())))
-    difference = _losses(moved, target) - _losses(np.full(len(target), base, np.float32), target)
+    difference = _losses(logits, target) - _losses(np.full(len(target), base, np.float32), target)
     error = float(difference.std()) / max(1.0, len(difference)) ** 0.5
     return bool(float(difference.mean()) <= 2 * error)
 

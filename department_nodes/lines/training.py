@@ -6,7 +6,6 @@ keeps the charge. Everything that decides privacy comes from the signed grant, n
 
 import math
 from dataclasses import dataclass, field
-from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -57,7 +56,7 @@ class LineTrainer:
     db: Engine
     vault: Vault
     noise: NoiseSource
-    _data: dict[tuple[str, int], LineData] = field(default_factory=dict)
+    _features: dict[tuple[str, int], tuple[bytes, FloatArray]] = field(default_factory=dict)
 
     def integer_update(self, context: StepContext, model: bytes) -> tuple[npt.NDArray[np.uint64], dict[str, Any]]:
         """Return what goes under the masks, uint64 [parameters], and facts without a value of a person.
@@ -65,30 +64,28 @@ class LineTrainer:
         Raises the budget's codes, `line.no_bits`, `line.malformed_model`, `fixed_point.not_finite`.
         """
         grant = context.request.line
-        started = monotonic()
         if grant.training.placement == "distributed":
             values = self._noised_gradient(context, self._network(context, model))
         else:
             delta = self._local_delta(context, self._network(context, model))
             weight = context.request.manifest.offer(context.config.department).people
             values = fixed_point.encode(delta, grant.aggregation.update_range, FRACTION_BITS, weight)
-        return values, {"train_milli": int(1000 * (monotonic() - started)), "parameters": len(values)}
+        # No seconds here: how long a batch took would tell how many rows it had.
+        return values, {"parameters": len(values)}
 
     def plain_update(self, context: StepContext, model: bytes) -> PlainUpdate:
         """Return a locally noised update as it is: for the robust strategies, which must see single updates."""
-        started = monotonic()
         delta = self._local_delta(context, self._network(context, model))
         largest = context.request.line.aggregation.update_range
         clipped = np.clip(delta, -largest, largest)
-        facts = {"train_milli": int(1000 * (monotonic() - started)), "parameters": len(clipped)}
-        return PlainUpdate(clipped.astype("<f4").tobytes(), facts)
+        return PlainUpdate(clipped.astype("<f4").tobytes(), {"parameters": len(clipped)})
 
     def final_model(self, context: StepContext, model: bytes) -> AdoptedModel:
         """Return the line's final model. Raises `line.malformed_model` for bytes that cannot be one."""
         network = self._network(context, model)
         manifest = context.request.manifest
         self._budget(context).settle(manifest.run_id, manifest.attempt)
-        self._data.clear()
+        self._features.clear()
         return AdoptedModel(network.digest(), network.to_bytes(), context.request.line.target)
 
     def prepare(self, context: StepContext) -> None:
@@ -97,8 +94,6 @@ class LineTrainer:
         Raises `line.no_bits` or `budget.exhausted` before a key is made or anything is trained.
         """
         manifest, training = context.request.manifest, context.request.line.training
-        if context.request.round > training.rounds:
-            raise DoudiError("line.too_many_rounds", "the grant allows fewer rounds", "Ask for a new grant.")
         require_protecting(self.noise)
         self._training_data(context)
         budget = self._budget(context)
@@ -165,25 +160,26 @@ class LineTrainer:
         return terms.rho_billionths
 
     def _training_data(self, context: StepContext) -> LineData:
-        """Return encoded features, debiased bits and the unflagged rows; kept until the run's last round."""
-        key = _key(context)
-        if key not in self._data:
-            grant = context.request.line
-            extract = context.extract.load()
+        """Return encoded features, debiased bits and the unflagged rows.
+
+        The features are kept until the run's last round. The bits are looked up in every round: a project that was left, or a
+        grant that ended, ends their use at once.
+        """
+        key, grant = _key(context), context.request.line
+        extract = context.extract.load()
+        rows_of_people = rows_digest(extract)
+        try:
             bits = find_released_bits(
-                self.db,
-                self.vault,
-                context.config.department,
-                grant.target,
-                grant.label_period,
-                rows_digest(extract),
-                context.now_s,
+                self.db, self.vault, context.config.department, grant, rows_of_people, context.now_s
             )
-            rows = np.flatnonzero(~bits.held_out)
+        except DoudiError:
+            self._features.clear()
+            raise
+        if self._features.get(key, (b"", None))[0] != rows_of_people:
             # One run at a time: the features of an earlier one would only fill the memory.
-            self._data.clear()
-            self._data[key] = LineData(extract.features(context.request.me.columns), bits.target, rows)
-        return self._data[key]
+            self._features.clear()
+            self._features[key] = (rows_of_people, extract.features(context.request.me.columns))
+        return LineData(self._features[key][1], bits.target, np.flatnonzero(~bits.held_out))
 
     def _width(self, context: StepContext) -> int:
         return context.extract.load().standard.encoded_width(context.request.me.columns)

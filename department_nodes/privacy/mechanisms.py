@@ -126,8 +126,8 @@ def distributed_terms(
 ) -> DistributedTerms:
     """Return scale, sensitivity and ρ of one sum with distributed discrete Gaussian noise.
 
-    Each survivor adds discrete Gaussian noise of σ = 2^20 units to each coordinate; at least n = `min_survivors` ·
-    `honest_fraction` of them neither leave it out nor tell it. The scale makes √n·σ equal to noise multiplier times C.
+    Each survivor adds discrete Gaussian noise of σ = 2^20 units to each coordinate; at least n = ⌊`min_survivors` ·
+    `honest_fraction`⌋ of them neither leave it out nor tell it. The scale makes √n·σ equal to noise multiplier times C.
 
     Kairouz, Liu, Steinke 2021 (arXiv:2102.06387), Proposition 14: the sum is ½(Δ/(√n·σ) + τ√d)²-concentrated private for an L2
     sensitivity of Δ units, with τ = 10·Σ_{k=1}^{n−1} exp(−2π²σ²·k/(k+1)), the distance of a sum of discrete Gaussians from
@@ -146,12 +146,15 @@ def distributed_terms(
     in_range = all(0 < value < math.inf for value in positive) and honest_fraction <= 1
     if not in_range or min_survivors < 1 or parameters < 1:
         raise _bad_event("clip norm, noise, survivors and honest fraction are positive, and the fraction is at most 1")
-    honest = min_survivors * honest_fraction
+    # Whole departments; the small term keeps 0.58 · 50 = 28.999… what it means.
+    honest = math.floor(min_survivors * honest_fraction + 1e-9)
+    if honest < 1:
+        raise _bad_event("no honest survivor is left to add noise")
     sigma = 2.0**LARGEST_SIGMA_BITS
     noise = sigma * math.sqrt(honest)
     scale = noise / (noise_multiplier * clip_norm)
     sensitivity = scale * clip_norm * (1 + _SUM_SLACK) + math.sqrt(parameters)
-    tau = 10 * math.fsum(math.exp(-2 * (math.pi * sigma) ** 2 * k / (k + 1)) for k in range(1, math.ceil(honest)))
+    tau = 10 * math.fsum(math.exp(-2 * (math.pi * sigma) ** 2 * k / (k + 1)) for k in range(1, honest))
     rho = (sensitivity / noise + tau * math.sqrt(parameters)) ** 2 / 2
     # Room for the rounding of this arithmetic itself, so that the ceiling is one.
     return DistributedTerms(scale, sensitivity, tau, math.ceil(rho * _BILLION * (1 + 1e-12)))

@@ -157,9 +157,9 @@ class LineModelRow(Base):
     """The final model of a line: a sum over regions, differentially private, so that it is stored as it is."""
 
     __tablename__ = "line_models"
-    digest: Mapped[str] = mapped_column(String(64), primary_key=True, comment="SHA-256 of the model's bytes")
-    run_id: Mapped[str] = mapped_column(String(63), comment="The run that made it")
-    attempt: Mapped[int] = mapped_column(Integer, comment="The attempt, from 1")
+    run_id: Mapped[str] = mapped_column(String(63), primary_key=True, comment="The run that made it")
+    attempt: Mapped[int] = mapped_column(Integer, primary_key=True, comment="The attempt, from 1")
+    digest: Mapped[str] = mapped_column(String(64), comment="SHA-256 of the model's bytes")
     grant_hash: Mapped[str] = mapped_column(ForeignKey("grants.grant_hash"), comment="The line's grant")
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.project_id"), comment="The line's project")
     dataset: Mapped[str] = mapped_column(String(63), comment="The dataset it was trained on")

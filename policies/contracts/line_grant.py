@@ -138,6 +138,14 @@ class LineGrant(GrantBase):
             raise ValueError("min_survivors is larger than the number of participants")
         if self.training.placement == "distributed" and self.aggregation.method != "secure":
             raise ValueError("distributed noise needs the secure aggregation: a single update has too little of it")
+        if self.training.placement == "distributed":
+            honest = honest_survivors(self.aggregation.min_survivors, self.training.honest_percent)
+            # Masks hold against less than a third of all; those may all be among the fewest survivors.
+            most_dishonest = (len(self.participants) - 1) // 3
+            if not 1 <= honest <= self.aggregation.min_survivors - most_dishonest:
+                raise ValueError(
+                    "the honest share counts on more departments than remain if a third of the line is dishonest"
+                )
         if self.aggregation.method == "krum" and len(self.participants) < 2 * self.aggregation.krum_malicious + 3:
             raise ValueError("krum needs at least 2f + 3 participants")
         return self
@@ -148,12 +156,17 @@ class LineGrant(GrantBase):
         return self.participants[index]
 
 
+def honest_survivors(min_survivors: int, honest_percent: int) -> int:
+    """Return how many of the fewest survivors are counted on to add their noise: whole departments, rounded down."""
+    return min_survivors * honest_percent // 100
+
+
 def distributed_scale(grant: LineGrant) -> float:
     """Return how many integer units one unit of a gradient has in the distributed placement.
 
-    Each of the honest survivors, at least `min_survivors` · `honest_percent`, adds discrete Gaussian noise of standard deviation
+    Each of the honest survivors, at least `honest_survivors`, adds discrete Gaussian noise of standard deviation
     2^20 units; together that is the noise multiplier times the clip norm.
     """
     training = grant.training
-    honest = grant.aggregation.min_survivors * training.honest_percent / 100
+    honest = honest_survivors(grant.aggregation.min_survivors, training.honest_percent)
     return float(2**SHARE_SIGMA_BITS * honest**0.5 / (training.noise_multiplier * training.clip_norm))

@@ -24,7 +24,8 @@ ROSTER_DOMAIN = b"doudi-line-roster-v1\x00"
 LARGEST_ROUND = 999
 
 RoundNumber = Annotated[int, Field(ge=1, le=LARGEST_ROUND)]
-ShareHex = Annotated[str, Field(pattern=r"^[0-9a-f]{2,200}$")]
+# Version byte, holder's place, 66 bytes of value: `crypto.shamir`.
+ShareHex = Annotated[str, Field(pattern=r"^[0-9a-f]{136}$")]
 
 
 class RoundName(Document):

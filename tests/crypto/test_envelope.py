@@ -164,3 +164,20 @@ def test_a_changed_byte_anywhere_is_refused(position: int, difference: int) -> N
     changed = bytearray(ENVELOPE)
     changed[position] ^= difference
     assert refusal(bytes(changed)).code in ("envelope.malformed", "envelope.wrong_header", "envelope.bad_signature")
+
+
+def test_whoever_passes_an_envelope_on_can_verify_its_sender_without_opening_it() -> None:
+    from crypto.envelope import EnvelopeHeader, seal_envelope, verify_envelope
+    from crypto.errors import CryptoError
+    from crypto.sealing import generate_sealing_key, sealing_public_key
+    from crypto.signing import generate_signing_key, signing_public_key
+
+    sender, receiver = generate_signing_key(), generate_sealing_key()
+    header = EnvelopeHeader("0" * 64, "run-1", 1, "step", "a", "b", 3)
+    data = seal_envelope(header, b"payload", sealing_public_key(receiver), sender)
+    verify_envelope(data, header, signing_public_key(sender))
+    broken = data[:-1] + bytes([data[-1] ^ 1])
+    for wrong, key in ((broken, sender), (data, generate_signing_key())):
+        with pytest.raises(CryptoError) as caught:
+            verify_envelope(wrong, header, signing_public_key(key))
+        assert caught.value.code == "envelope.bad_signature"

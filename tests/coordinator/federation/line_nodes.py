@@ -97,7 +97,7 @@ class Node:
         name = self._round(attempt, number)
         roster = {part[5:]: RoundKeys.parse(data) for part, data in frame.parts.items() if part.startswith("keys/")}
         digest, members, seed = roster_digest(list(roster.values())), sorted(roster), os.urandom(32)
-        threshold = recovery_threshold(len(roster))
+        threshold = recovery_threshold(len(SignedManifest.parse(frame.parts["manifest"]).manifest.departments))
         seeds = split_secret(seed, threshold, len(roster))
         masks = split_secret(self.values[attempt, number, "keys"][0], threshold, len(roster))
         parts = {"commitment": commit_to_seed(seed, name.to_bytes() + bytes.fromhex(digest))}

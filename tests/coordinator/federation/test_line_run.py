@@ -366,7 +366,7 @@ def test_a_key_that_nobody_could_use_is_refused_before_it_stops_the_others(
     assert outcome["line"]["rounds"][0]["dropped"] == {NODE: code}
 
 
-def test_two_departments_with_one_mask_key_are_both_left_out(tmp_path: Path) -> None:
+def test_two_departments_with_one_mask_key_are_both_left_out_so_that_three_of_five_are_too_few(tmp_path: Path) -> None:
     line = Line(tmp_path, rounds=1)
     seen: list[str] = []
 
@@ -380,8 +380,10 @@ def test_two_departments_with_one_mask_key_are_both_left_out(tmp_path: Path) -> 
         parts = keys_with(line, mask_key=seen[0])({"keys": keys.to_bytes()})
         return pack_reply(line.nodes[NODE].identity, request, step.value, NODE, {}, parts)
 
-    outcome = line.run(LineRelay(line.nodes, alter=copy_key))
-    assert outcome["line"]["rounds"][0]["dropped"] == dict.fromkeys((PARTIES[0], NODE), "line.same_mask_key")
+    relay = LineRelay(line.nodes, alter=copy_key)
+    with pytest.raises(DoudiError):
+        line.run(relay)
+    assert Step.LINE_SHARES not in {step for _, step, *_ in relay.seen}
 
 
 @pytest.mark.parametrize("method", ["median", "krum"])

@@ -234,3 +234,75 @@ def test_replies_of_past_rounds_are_not_kept(line, agreed):
         kept = {(row.round, row.step): len(row.reply) for row in session.scalars(select(StepRow))}
     assert all(size == 0 for (number, _), size in kept.items() if number == 1)
     assert sealed_names(line.engines[name]) == ["line-002-keys"]
+
+
+def test_a_roster_that_leaves_out_more_than_a_third_of_the_run_is_refused(tmp_path):
+    """With a threshold of the roster's own, a coordinator could choose a roster of which its few accomplices are two thirds."""
+    line = Line(tmp_path / "ten", regions=7)
+    signed = line.sign(line.draft())
+    driver = RoundDriver(line, signed, line.schedule(signed))
+    keys = driver.keys()
+    four = {name: keys[name] for name in line.parties[:4]}
+    assert driver.code(line.parties[0], driver.shares_request(four)) == "line.too_few_survivors"
+    driver.shares()
+    updates = sorted(driver.updates())
+    assert driver.code(updates[0], driver.consent_request(updates[:4])) == "line.too_few_survivors"
+    driver.consents(updates[:5])
+    few = {name: driver.given_consents[name] for name in updates[:4]}
+    assert driver.code(updates[0], driver.unmask_request(few)) == "line.too_few_consents"
+    line.close()
+
+
+def test_a_project_that_was_left_ends_the_use_of_its_bits_in_the_next_round(line, agreed):
+    from department_nodes.retention import leave_project
+    from department_nodes.store.models import ProjectRow
+
+    first = RoundDriver(line, *agreed)
+    first.up_to_updates()
+    name = line.parties[0]
+    with transaction(line.engines[name].db) as session:
+        projects = session.scalars(select(ProjectRow.project_id)).all()
+    (region_project,) = [project for project in projects if project.startswith("support-")]
+    leave_project(line.engines[name], region_project)
+    assert RoundDriver(line, *agreed, number=2).code(name, RoundDriver(line, *agreed, 2).request(Step.LINE_KEYS)) == (
+        "line.no_bits"
+    )
+
+
+def test_a_round_that_is_refused_leaves_the_present_one_whole(line, driver, agreed):
+    driver.keys()
+    driver.shares()
+    name = line.parties[0]
+    far = RoundDriver(line, *agreed, number=999)
+    assert far.code(name, far.request(Step.LINE_KEYS)) == "line.too_many_rounds"
+    assert driver.code(name, driver.update_request(name)) == "ok"
+
+
+def test_the_final_model_is_taken_once(line, driver, agreed):
+    name = line.parties[0]
+    model = np.full(_parameters(line), 0.001, "<f4").tobytes()
+    assert driver.code(name, driver.request(Step.LINE_MODEL, {"rounds": 1}, {"model": model})) == "ok"
+    later = RoundDriver(line, *agreed, number=2)
+    assert later.code(name, later.request(Step.LINE_MODEL, {"rounds": 2}, {"model": model})) == "line.round_passed"
+    assert later.code(name, later.request(Step.LINE_KEYS)) == "line.round_passed"
+
+
+@pytest.mark.parametrize("bad", [b"\x00" * 32, b"\x01" + b"\x00" * 31])
+def test_a_mask_key_of_low_order_is_refused_before_anything_is_trained(line, driver, bad):
+    keys = driver.keys()
+    name, other = line.parties[0], line.parties[1]
+    weak = RoundKeys.parse(keys[other]).model_copy(update={"mask_key": bad.hex()})
+    signed = weak.signed(line.homes[other].key("identity.key")).to_bytes()
+    assert driver.code(name, driver.shares_request({**keys, other: signed})) in (
+        "masking.bad_key",
+        "aggregation.bad_key",
+    )
+
+
+def test_shares_of_an_odd_length_are_refused_where_they_arrive():
+    from crypto.errors import DoudiError
+
+    good = Unmasking(survivors_digest="0" * 64, self_seed_shares={"a": "0" * 136}, mask_key_shares={})
+    with pytest.raises(DoudiError) as caught:
+        Unmasking.parse(good.to_bytes().replace(b"0" * 136, b"0" * 135))
+    assert caught.value.code == "document.malformed"

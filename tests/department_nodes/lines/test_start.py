@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from department_nodes.lines.start import StartingModel, line_holds, train_evidence
+from department_nodes.lines.start import StartingModel, line_holds, moved_to_base_rate, train_evidence
 from department_nodes.training.evidence_model import TrainingSettings
 from department_nodes.training.line_model import LineNetwork, LineShape
 
@@ -40,9 +40,15 @@ def test_a_line_with_its_sign_turned_is_left_out():
     assert not line_holds(logit_of_first_column(features, -1), target)
 
 
-def test_a_line_of_another_level_is_used_because_regions_differ_in_level():
+@pytest.mark.parametrize("constant", [-6.0, 2.0, 30.0])
+def test_a_constant_in_a_line_has_no_effect(constant):
     features, target = made_up()
-    assert line_holds(logit_of_first_column(features, 1) + np.float32(2), target)
+    rows = np.arange(0, ROWS, 2)
+    plain = moved_to_base_rate(logit_of_first_column(features, 1), target, rows)
+    moved = moved_to_base_rate(logit_of_first_column(features, 1) + np.float32(constant), target, rows)
+    np.testing.assert_allclose(moved, plain, atol=1e-3)
+    probability = 1 / (1 + np.exp(-moved[rows].astype(float)))
+    assert probability.mean() == pytest.approx(float(target[rows].mean()), abs=1e-3)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
@@ -50,7 +56,7 @@ def test_a_line_that_says_nonsense_is_left_out(value):
     features, target = made_up()
     logits = logit_of_first_column(features, 1)
     logits[:100] = value
-    assert not line_holds(logits, target)
+    assert moved_to_base_rate(logits, target, np.arange(ROWS)) is None
 
 
 def test_training_starts_from_the_lines_logit_and_keeps_it():
@@ -59,7 +65,8 @@ def test_training_starts_from_the_lines_logit_and_keeps_it():
     still = TrainingSettings(hidden=4, members=2, epochs=1, learning_rate=1e-12)
     found = train_evidence(features, target, np.arange(ROWS), still, start)
     assert found.start == "line"
-    np.testing.assert_allclose(found.logits, start.logits(features), atol=1e-4)
+    expected = moved_to_base_rate(start.logits(features), target, np.arange(ROWS))
+    np.testing.assert_allclose(found.logits, expected, atol=1e-4)
 
 
 def test_without_a_line_the_training_is_the_one_of_the_main_job():

@@ -35,9 +35,9 @@ def upgrade() -> None:
 
     op.create_table(
         "line_models",
-        sa.Column("digest", sa.String(length=64), nullable=False, comment="SHA-256 of the model's bytes"),
         sa.Column("run_id", sa.String(length=63), nullable=False, comment="The run that made it"),
         sa.Column("attempt", sa.Integer(), nullable=False, comment="The attempt, from 1"),
+        sa.Column("digest", sa.String(length=64), nullable=False, comment="SHA-256 of the model's bytes"),
         sa.Column("grant_hash", sa.String(length=64), nullable=False, comment="The line's grant"),
         sa.Column("project_id", sa.String(length=63), nullable=False, comment="The line's project"),
         sa.Column("dataset", sa.String(length=63), nullable=False, comment="The dataset it was trained on"),
@@ -49,7 +49,7 @@ def upgrade() -> None:
         sa.Column("adopted_at", sa.BigInteger(), nullable=False, comment="Seconds since 1970 UTC"),
         sa.ForeignKeyConstraint(["grant_hash"], ["grants.grant_hash"]),
         sa.ForeignKeyConstraint(["project_id"], ["projects.project_id"]),
-        sa.PrimaryKeyConstraint("digest"),
+        sa.PrimaryKeyConstraint("run_id", "attempt"),
     )
     op.create_table(
         "privacy_assets",
