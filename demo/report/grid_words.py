@@ -182,7 +182,7 @@ def line_learning(method: str, parties: int) -> list[dict[str, Any]]:
         "learned": [average, *([subtract] if masked else [])],
         "never": [
             say(
-                "Nothing of another department's single update: it leaves under masks."
+                "Another department's single update: it leaves under masks."
                 if masked
                 else "Another department's update without its noise.",
                 "其他部门的单个更新：其在掩码之下发出。" if masked else "其他部门未加噪声的更新。",
@@ -223,9 +223,9 @@ def grid_limits(document: Document) -> list[Text]:
             "部门越多，同样的 ε 对平均值的影响越小。",
         ),
         say(
-            "Figures vary between runs: noise and masks come from the operating system and cannot be repeated. A difference of a "
-            "few thousandths of AUC between two runs means nothing.",
-            "各次运行的数字会有差异：噪声和掩码取自操作系统，无法重现。两次运行之间 AUC 相差千分之几没有意义。",
+            "Figures vary between runs: noise and masks come from the operating system and cannot be repeated. A small "
+            "difference of the AUC, up or down, means nothing.",
+            "各次运行的数字会有差异：噪声和掩码取自操作系统，无法重现。AUC 的微小升降没有意义。",
         ),
         say(
             "The regions are areas of one shipped region of United States survey data and share nobody. All parties ran on one "
