@@ -92,7 +92,7 @@ def test_a_run_goes_on_or_ends_with_a_code_after_the_superlink_is_killed_in(clus
 def test_a_run_goes_on_after_its_own_process_is_killed(cluster: Cluster):
     run_id = start_run(cluster)
     wait_until(cluster, run_id, lambda run: state_of(run, "evaluate", LEAD) == "sent")
-    os.kill(_child_of(cluster, run_id), signal.SIGKILL)
+    os.kill(child_of(cluster, run_id), signal.SIGKILL)
     run = cluster.wait_for_end(run_id, END_TIMEOUT_S)
     assert (run["state"], run["reason_code"]) == ("finished", "")
 
@@ -108,7 +108,7 @@ def test_a_stopped_run_ends_as_stopped_and_the_next_one_runs(cluster: Cluster):
     assert cluster.wait_for_end(after, END_TIMEOUT_S)["state"] == "finished"
 
 
-def _child_of(cluster: Cluster, run_id: str) -> int:
+def child_of(cluster: Cluster, run_id: str) -> int:
     """Return the process of this run: the one that the coordinator started with the run's identifier."""
     for path in Path("/proc").iterdir():
         if path.name.isdigit():
