@@ -146,6 +146,7 @@ def test_a_share_given_twice_does_not_count_twice() -> None:
         b"\x01\x01" + PRIME.to_bytes(66, "big"),
         b"\x01\x01" + b"\xff" * 66,
     ],
+    ids=["empty", "short", "long", "version", "place", "prime", "beyond"],
 )
 def test_a_share_of_another_form_is_refused(share: bytes) -> None:
     assert code_of(combine_shares, [share, *SHARES[1:4]], 3) == "shamir.bad_share"
