@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from coordinator.config import LOOPBACK, CoordinatorConfig, load_config
 from coordinator.db import tables as _tables  # noqa: F401 - all tables must be known before the first query
 from coordinator.db.session import begin, open_engine, read
+from coordinator.federation.exchange import Patience
 from coordinator.federation.flower_relay import FlowerRelay
 from coordinator.federation.line_run import LineRun, LineSettings
 from coordinator.federation.relay import Relay
@@ -30,6 +31,7 @@ from policies.contracts.steps import Step
 EXIT_ENDED = 0
 EXIT_TRY_AGAIN = 3
 TASK_TIMEOUT_S = 60.0
+LINE_ASK_AGAIN_S, LINE_MOST_PUSHES = 10.0, 12
 TRY_AGAIN_CODES = frozenset({"relay.superlink_lost", "relay.no_task", "flower.unreachable"})
 log = logging.getLogger("doudi.run")
 
@@ -80,7 +82,16 @@ class DatabaseMarks:
         self._mark(step, department, "lost", code)
 
 
-def acquire_task(config: CoordinatorConfig, flower_run_id: int) -> FlowerRelay:
+def patience_of(mode: str) -> Patience:
+    """Return how long a relay waits before it asks again.
+
+    A line's messages are small and its steps take seconds, so a lost one is asked for soon: a coordinator that was killed leaves a
+    few behind, and each would cost a round a minute.
+    """
+    return Patience(ask_again_s=LINE_ASK_AGAIN_S, most_pushes=LINE_MOST_PUSHES) if mode == "line" else Patience()
+
+
+def acquire_task(config: CoordinatorConfig, flower_run_id: int, patience: Patience | None = None) -> FlowerRelay:
     """Return the relay of this Flower run; tasks that earlier, killed processes left behind are closed on the way."""
     deadline = time.monotonic() + TASK_TIMEOUT_S
     while True:
@@ -89,6 +100,7 @@ def acquire_task(config: CoordinatorConfig, flower_run_id: int) -> FlowerRelay:
             config.path(config.tls_ca_file),
             config.path(config.superexec_secret_file),
             max(1.0, deadline - time.monotonic()),
+            patience,
         )
         if relay.flower_run_id == flower_run_id:
             return relay
@@ -116,7 +128,9 @@ def schedule_of(
 
 def execute(config: CoordinatorConfig, engine: Engine, run_id: str, flower_run_id: int) -> int:
     """Carry a scheduled or interrupted run to its end and return the exit code."""
-    relay = acquire_task(config, flower_run_id)
+    with read(engine) as session:
+        mode = load_run(session, run_id).mode
+    relay = acquire_task(config, flower_run_id, patience_of(mode))
     ended_well, code = False, ""
     try:
         with begin(engine) as session:
