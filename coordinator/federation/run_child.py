@@ -85,8 +85,8 @@ class DatabaseMarks:
 def patience_of(mode: str) -> Patience:
     """Return how long a relay waits before it asks again.
 
-    A line's messages are small and its steps take seconds, so a lost one is asked for soon: a coordinator that was killed leaves a
-    few behind, and each would cost a round a minute.
+    A line's messages are small and its steps take seconds, so a lost one is asked for soon: a coordinator that was killed leaves
+    a few behind, and each would cost a round a minute.
     """
     return Patience(ask_again_s=LINE_ASK_AGAIN_S, most_pushes=LINE_MOST_PUSHES) if mode == "line" else Patience()
 
