@@ -4,21 +4,17 @@ One JSON file per dataset and version in `datasets/`; a published file never cha
 pydantic and crypto. The files are public: error messages may quote their columns.
 """
 
-import hashlib
-import re
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from crypto.errors import DoudiError
+from policies.standards.published import Publication, PublishedStandard
 
 FORMAT_VERSION = 1
 QUANTILE_KNOTS = 101
-_DATASETS = Path(__file__).parent / "datasets"
-_FILE_NAME = re.compile(r"([a-z][a-z0-9_]*)-v([1-9][0-9]*)\.json")
 
 Role = Literal["key", "feature", "household", "outcome", "context"]
 ColumnName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
@@ -123,7 +119,7 @@ class ColumnStandard(_Published):
         return set(transformed) | {int(code) for code in self.code_titles or {}}
 
 
-class DatasetStandard(_Published):
+class DatasetStandard(PublishedStandard):
     """One dataset of one department, the same in every region."""
 
     format_version: Literal[1]
@@ -137,7 +133,6 @@ class DatasetStandard(_Published):
     transform_regions: tuple[str, ...]
     transform_rows: int
     columns: Annotated[tuple[ColumnStandard, ...], Field(min_length=1)]
-    _file_hash: str = PrivateAttr(default="")
 
     @model_validator(mode="after")
     def _one_key_and_no_column_twice(self) -> Self:
@@ -185,9 +180,14 @@ class DatasetStandard(_Published):
         """Return how many encoded values a row has. Raises as `transforms` does."""
         return sum(transform.width for _, transform in self.transforms(columns))
 
-    def standard_hash(self) -> str:
-        """Return SHA-256 over the bytes of the file that this was parsed from, as 64 hex characters."""
-        return self._file_hash
+    def published_as(self) -> tuple[str, int]:
+        """Return the name and the version that the file must bear."""
+        return self.dataset, self.version
+
+
+_PUBLICATION = Publication(
+    Path(__file__).parent / "datasets", DatasetStandard, "data standard", "standard.unknown", "standard.invalid"
+)
 
 
 def parse_dataset_standard(raw: bytes) -> DatasetStandard:
@@ -195,33 +195,14 @@ def parse_dataset_standard(raw: bytes) -> DatasetStandard:
 
     Raises `DoudiError` "standard.invalid": not JSON, unknown or missing fields, or parts that contradict each other.
     """
-    try:
-        standard = DatasetStandard.model_validate_json(raw)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise DoudiError("standard.invalid", f"data standard, {where or 'file'}: {first['msg']}") from None
-    standard._file_hash = hashlib.sha256(raw).hexdigest()
-    return standard
+    return _PUBLICATION.parse(raw)
 
 
 def available_standards() -> list[tuple[str, int]]:
     """Return dataset and version of every published standard, sorted."""
-    matches = (_FILE_NAME.fullmatch(path.name) for path in _DATASETS.iterdir())
-    return sorted((match[1], int(match[2])) for match in matches if match)
+    return _PUBLICATION.available()
 
 
-@lru_cache(maxsize=64)
 def load_dataset_standard(dataset: str, version: int = 1) -> DatasetStandard:
-    """Return a published standard.
-
-    Raises `DoudiError` "standard.unknown" for a name or version that is not published. Names come from grants, so they
-    are looked up in the list and never become a path unseen.
-    """
-    if (dataset, version) not in available_standards():
-        known = ", ".join(f"{name} v{number}" for name, number in available_standards())
-        raise DoudiError("standard.unknown", "no such data standard is published here", f"Published are: {known}.")
-    standard = parse_dataset_standard((_DATASETS / f"{dataset}-v{version}.json").read_bytes())
-    if (standard.dataset, standard.version) != (dataset, version):
-        raise DoudiError("standard.invalid", f"the file of {dataset} v{version} names another dataset or version")
-    return standard
+    """Return a published standard. Raises `DoudiError` "standard.unknown" for a name or version that is not published."""
+    return _PUBLICATION.load(dataset, version)
