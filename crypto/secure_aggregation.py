@@ -233,11 +233,7 @@ def _add_streams(total: Ring, streams: Collection[_Stream], vectors: Collection[
 def _pair_stream(
     own: tuple[str, bytes], own_key: X25519PrivateKey, peer: tuple[str, bytes], context: bytes, subtract: bool
 ) -> _Stream:
-    try:
-        shared = own_key.exchange(X25519PublicKey.from_public_bytes(peer[1]))
-    except ValueError:
-        # RFC 7748 section 6.1: an all-zero result means a low-order key, whose masks anybody could compute.
-        raise CryptoError("aggregation.bad_key", "a public mask key has low order") from None
+    shared = _exchange(own_key, peer[1])
     # Both sides list the smaller name first, so that they derive the same key.
     low, high = sorted([own, peer])
     info = domains.AGGREGATION_PAIR + domains.frame(context, low[0].encode(), high[0].encode(), low[1], high[1])
@@ -270,11 +266,32 @@ def _require_roster(roster: Mapping[str, bytes]) -> None:
     if "" in roster:
         raise CryptoError("aggregation.bad_peer", "a name is empty")
     for public in roster.values():
-        # X25519 takes every number of 256 bits, so one key has several forms: only the canonical one can be compared.
-        if len(public) != KEY_BYTES or int.from_bytes(public, "little") >= _FIELD:
-            raise CryptoError("aggregation.bad_key", f"a public mask key is not {KEY_BYTES} bytes in canonical form")
+        _require_canonical(public)
     if len(set(roster.values())) != len(roster):
         raise CryptoError("aggregation.bad_peer", "two parties have the same public mask key")
+
+
+def verify_mask_key(public: bytes) -> None:
+    """Raise `CryptoError` "aggregation.bad_key" for a public mask key that no mask can be made with.
+
+    Another length or form than the canonical one, or low order: found before anybody works with it.
+    """
+    _require_canonical(public)
+    _exchange(X25519PrivateKey.generate(), public)
+
+
+def _require_canonical(public: bytes) -> None:
+    # X25519 takes every number of 256 bits, so one key has several forms: only the canonical one can be compared.
+    if len(public) != KEY_BYTES or int.from_bytes(public, "little") >= _FIELD:
+        raise CryptoError("aggregation.bad_key", f"a public mask key is not {KEY_BYTES} bytes in canonical form")
+
+
+def _exchange(own_key: X25519PrivateKey, public: bytes) -> bytes:
+    try:
+        return own_key.exchange(X25519PublicKey.from_public_bytes(public))
+    except ValueError:
+        # RFC 7748 section 6.1: an all-zero result means a low-order key, whose masks anybody could compute.
+        raise CryptoError("aggregation.bad_key", "a public mask key has low order") from None
 
 
 def _require_vector(values: Ring) -> None:

@@ -7,7 +7,6 @@ Masked (Bonawitz et al. 2017; documents: `policies/contracts/line_rounds.py`):
 Below the quorum the round is aborted before anything is unmasked. A department that is lost is out of this round only.
 """
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -21,14 +20,12 @@ from coordinator.federation.line_unmasking import parse_masked, sum_of_survivors
 from coordinator.federation.run_folder import StepFiles
 from crypto.envelope import unverified_header, verify_envelope
 from crypto.errors import DoudiError
-from crypto.masking import generate_mask_key, mask_public_key
 from crypto.sealing import seal
 from crypto.secure_aggregation import (
     COMMITMENT_BYTES,
     MIN_PARTIES,
-    SEED_BYTES,
-    mask_update,
     recovery_threshold,
+    verify_mask_key,
 )
 from policies.contracts.framing import Frame
 from policies.contracts.grant import SignedGrant
@@ -279,5 +276,4 @@ class LineRound:
 def _require_usable(keys: RoundKeys) -> None:
     """Raise unless others can seal to and agree with these keys: one bad key must not stop everybody who would use it."""
     seal(bytes.fromhex(keys.sealing_key), b"", b"")
-    peers = {"theirs": bytes.fromhex(keys.mask_key), "third": mask_public_key(generate_mask_key())}
-    mask_update(np.zeros(1, np.uint64), "own", generate_mask_key(), peers, os.urandom(SEED_BYTES), b"")
+    verify_mask_key(bytes.fromhex(keys.mask_key))

@@ -14,6 +14,13 @@ from department_nodes.store.journal import Event, EventType, record
 from department_nodes.store.models import LineModelRow, SealedValueRow, StepRow
 from policies.contracts.steps import Step
 
+_ROUND_VALUES = "line-"
+
+
+def round_value(round_number: int, kind: str) -> str:
+    """Return the name under which a value of a round is sealed; all of them are forgotten together."""
+    return f"{_ROUND_VALUES}{round_number:03d}-{kind}"
+
 
 def enter_round(session: Session, request: Request) -> None:
     """Raise `line.too_many_rounds`, or `line.round_passed` before the newest round and after the end; forget what is older.
@@ -42,7 +49,7 @@ def enter_round(session: Session, request: Request) -> None:
 def _forget(session: Session, request: Request) -> None:
     manifest = request.manifest
     names = (SealedValueRow.run_id == manifest.run_id, SealedValueRow.attempt <= manifest.attempt)
-    session.execute(delete(SealedValueRow).where(*names, SealedValueRow.name.startswith("line-")))
+    session.execute(delete(SealedValueRow).where(*names, SealedValueRow.name.startswith(_ROUND_VALUES)))
     session.execute(
         update(StepRow)
         .where(StepRow.run_id == manifest.run_id, StepRow.attempt <= manifest.attempt, StepRow.finished_at.is_not(None))
@@ -73,7 +80,7 @@ def finish_line_step(session: Session, request: Request, result: StepResult, now
             project_id=request.project_id,
             dataset=request.me.dataset,
             standard_version=request.me.standard_version,
-            target=adopted.target,
+            target=request.line.target,
             document=adopted.document,
             adopted_at=now_s,
         )

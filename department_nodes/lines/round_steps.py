@@ -18,15 +18,20 @@ What a compromised coordinator could try, and what refuses it here:
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from crypto.canonical import canonical_json, parse_canonical
 from crypto.envelope import open_envelope, seal_envelope
 from crypto.errors import DoudiError
 from crypto.masking import generate_mask_key, mask_public_key
 from crypto.sealing import generate_sealing_key, sealing_public_key
-from crypto.secure_aggregation import commit_to_seed, generate_self_seed, mask_update, recovery_threshold
+from crypto.secure_aggregation import (
+    commit_to_seed,
+    generate_self_seed,
+    mask_update,
+    recovery_threshold,
+    verify_mask_key,
+)
 from crypto.shamir import split_secret
+from department_nodes.lines.order import round_value
 from department_nodes.lines.training import LineTrainer
 from department_nodes.steps.context import StepContext, StepResult, distinct_names
 from policies.contracts.line_rounds import (
@@ -75,7 +80,6 @@ def shares(context: StepContext) -> StepResult:
     threshold = _threshold(context)
     seed_shares = split_secret(seed, threshold, len(members))
     mask_shares = split_secret(bytes.fromhex(own["mask"]), threshold, len(members))
-    _require_usable(me, bytes.fromhex(own["mask"]), roster, seed)
     result = StepResult()
     own_shares: Shares | None = None
     for place, receiver in enumerate(members):
@@ -107,19 +111,20 @@ def update(context: StepContext, trainer: LineTrainer) -> StepResult:
     model = context.request.part("model")
     if context.request.line.aggregation.method != "secure":
         trainer.prepare(context)
-        trained = trainer.plain_update(context, model)
-        result = StepResult(facts=trained.facts)
-        result.send("update", trained.data, COORDINATOR, "update of a line, unmasked", 1)
+        plain = trainer.plain_update(context, model).astype("<f4").tobytes()
+        result = StepResult()
+        result.send("update", plain, COORDINATOR, "update of a line, unmasked", 1)
         return result
     me, roster = context.config.department, _stored(context, "roster")
     members = _members(context, roster["masks"])
     given = _open_shares(context, members, roster)
     binding = mask_context(round_name(context), roster["digest"], members, model_digest(model))
-    trained_values, facts = trainer.integer_update(context, model)
+    values = trainer.integer_update(context, model)
     peers = {name: bytes.fromhex(roster["masks"][name]) for name in members if name != me}
     mask_private = bytes.fromhex(_stored(context, "keys")["mask"])
-    masked = mask_update(trained_values, me, mask_private, peers, bytes.fromhex(roster["seed"]), binding)
-    result = StepResult(facts=facts)
+    masked = mask_update(values, me, mask_private, peers, bytes.fromhex(roster["seed"]), binding)
+    # No seconds among the facts: how long a batch took would tell how many rows it had.
+    result = StepResult()
     result.send("update", masked.astype("<u8").tobytes(), COORDINATOR, "masked update of a line", 1)
     result.values[_value(context, "members")] = canonical_json(
         {"members": members, "model": model_digest(model), "shares": given}
@@ -200,6 +205,8 @@ def _verified_roster(context: StepContext, own_public: str) -> dict[str, RoundKe
             raise DoudiError("line.unknown_member", "the roster names a department that is not in this run")
         found = RoundKeys.parse(data)
         found.verify(name, department, grant.share(department).identity_key)
+        # Refused now, and not after the training was paid for.
+        verify_mask_key(bytes.fromhex(found.mask_key))
         roster[department] = found
     if roster.get(context.config.department) != RoundKeys.parse(own_public.encode()):
         raise DoudiError("line.substituted_keys", "the roster does not hold this department's own keys")
@@ -207,12 +214,6 @@ def _verified_roster(context: StepContext, own_public: str) -> dict[str, RoundKe
         raise DoudiError("line.substituted_keys", "two departments have the same mask key")
     _require_enough(context, len(roster))
     return roster
-
-
-def _require_usable(me: str, own_private: bytes, roster: Mapping[str, RoundKeys], seed: bytes) -> None:
-    """Raise the code of `mask_update` for keys that no mask can be made with: now, and not after training was paid for."""
-    peers = {name: bytes.fromhex(item.mask_key) for name, item in roster.items() if name != me}
-    mask_update(np.zeros(0, np.uint64), me, own_private, peers, seed, b"usable?")
 
 
 def _members(context: StepContext, masks: Mapping[str, str]) -> list[str]:
@@ -281,11 +282,6 @@ def _shares_step(context: StepContext) -> str:
 
 def _value(context: StepContext, kind: str) -> str:
     return round_value(context.request.round, kind)
-
-
-def round_value(round_number: int, kind: str) -> str:
-    """Return the name under which a round's value is sealed."""
-    return f"line-{round_number:03d}-{kind}"
 
 
 def _stored(context: StepContext, kind: str) -> Any:
