@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from crypto.errors import DoudiError
 from demo.cluster import DEPARTMENTS, LEAD, Cluster, Project, prepare_folder
+from demo.ending import ending_with_code
 from demo.held_out import held_out_households
 from demo.reference import reference_aucs
 from demo.report import write_report
@@ -47,16 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--extracts", type=Path, help="another folder of six extracts")
     parser.add_argument("--no-reference", action="store_true", help="do not compute the figures without privacy")
     chosen = parser.parse_args(arguments)
-    terminal = Console()
-    try:
-        return run_demo(chosen, terminal)
-    except DoudiError as error:
-        terminal.print(f"[bold red]{error.code}[/]: {error.message}", highlight=False, markup=True)
-        terminal.print(error.next_step)
-        return 1
-    except KeyboardInterrupt:
-        terminal.print("stopped; all processes have ended  已停止,所有进程已结束")
-        return 130
+    return ending_with_code(lambda terminal: run_demo(chosen, terminal))
 
 
 def run_demo(chosen: argparse.Namespace, terminal: Console) -> int:

@@ -18,7 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from crypto.errors import DoudiError
+from demo.canary import audit_defaults
 from demo.cluster import LEAD, PURPOSE, TARGET, Cluster, Member, Project, prepare_folder
+from demo.ending import ending_with_code
 from demo.regions import deal_regions, party_name
 from demo.report import write_grid_page
 
@@ -142,6 +144,7 @@ def _document(
     joined: dict[str, dict[str, Any]],
     grid: Grid,
 ) -> dict[str, Any]:
+    audit = audit_defaults(chosen.epsilon)
     return {
         "format_version": 1,
         "epsilon": chosen.epsilon,
@@ -158,20 +161,12 @@ def _document(
         "lines": {department: found["line"] for department, found in lines.items()},
         "starts": grid.starts(joined),
         "budgets": grid.budgets(),
-        "canary": _canary(chosen.epsilon),
+        "canary": {
+            "lower_bound": audit.epsilon_lower_bound,
+            "accounted": audit.epsilon_accounted,
+            "canaries": audit.canaries,
+        },
     }
-
-
-def _canary(wanted_epsilon: float) -> dict[str, float]:
-    """Return what an attacker with 1,000 canaries proves about the nodes' private training at this ε (Steinke et al. 2023)."""
-    from department_nodes.privacy.accountant import calibrate_noise
-    from department_nodes.privacy.canary import audit_line_training
-    from department_nodes.privacy.randomness import OperatingSystemNoise
-    from department_nodes.training.dp_sgd import DpSgdSpec
-
-    multiplier = calibrate_noise(wanted_epsilon, 1e-6, 1.0, 40)
-    found = audit_line_training(DpSgdSpec(8.0, multiplier, 1.0, 40, 0.5), 1, OperatingSystemNoise())
-    return {"lower_bound": found.epsilon_lower_bound, "accounted": found.epsilon_accounted, "canaries": found.canaries}
 
 
 def tables(document: dict[str, Any]) -> list[Table]:
@@ -230,16 +225,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--run-folder", type=Path, default=Path("grid-run"), help="folders, keys and logs of all parties"
     )
     chosen = parser.parse_args(arguments)
-    terminal = Console()
-    try:
-        return run_grid(chosen, terminal)
-    except DoudiError as error:
-        terminal.print(f"[bold red]{error.code}[/]: {error.message}", highlight=False, markup=True)
-        terminal.print(error.next_step)
-        return 1
-    except KeyboardInterrupt:
-        terminal.print("stopped; all processes have ended  已停止,所有进程已结束")
-        return 130
+    return ending_with_code(lambda terminal: run_grid(chosen, terminal))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ from opacus.grad_sample import GradSampleModule, GradSampleModuleFastGradientCli
 from opacus.optimizers import DPOptimizer, DPOptimizerFastGradientClipping
 from opacus.utils.fast_gradient_clipping_utils import DPLossFastGradientClipping
 
-from department_nodes.privacy.accountant import analytic_gaussian_epsilon, calibrate_noise, epsilon
-from department_nodes.privacy.canary import audit_line_training
+from demo.canary import audit_defaults
+from department_nodes.privacy.accountant import analytic_gaussian_epsilon, epsilon
 from department_nodes.privacy.mechanisms import GaussianSteps
 from department_nodes.privacy.randomness import OperatingSystemNoise
 from department_nodes.training.dp_sgd import DpSgdSpec, PlainSgdSpec, train_local, train_without_privacy
@@ -94,13 +94,10 @@ def _ratios(speeds: dict[str, float]) -> dict[str, float]:
 
 def canaries() -> dict[str, dict[str, float]]:
     """Return, by accounted ε, the lower bound on ε that 1,000 canaries in one training give (Steinke et al. 2023)."""
-    found = {}
-    for wanted in (1.0, 3.0, 8.0):
-        multiplier = calibrate_noise(wanted, DELTA, 1.0, 40)
-        spec = DpSgdSpec(8.0, multiplier, 1.0, 40, 0.5)
-        result = audit_line_training(spec, 1, OperatingSystemNoise(), DELTA)
-        found[f"{wanted:g}"] = {name: round(float(value), 4) for name, value in asdict(result).items()}
-    return found
+    return {
+        f"{wanted:g}": {name: round(float(value), 4) for name, value in asdict(audit_defaults(wanted)).items()}
+        for wanted in (1.0, 3.0, 8.0)
+    }
 
 
 def accountant_gaps() -> dict[str, float]:

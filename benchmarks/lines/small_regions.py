@@ -39,6 +39,7 @@ from department_nodes.training.dp_sgd import (
 )
 from department_nodes.training.evidence_model import TrainingSettings, train_evidence_model
 from department_nodes.training.line_model import LineNetwork, LineShape
+from policies.contracts.line_grant import most_honest
 from policies.standards.model_loader import load_model_standard
 
 Float32Array = npt.NDArray[np.float32]
@@ -63,7 +64,7 @@ class Schedule:
     server_momentum: float = 0.85
     cohort: int = 32
     min_survivors: int = 24
-    honest_fraction: float = 0.67
+    honest: int = most_honest(32, 24)
 
 
 SCHEDULE = Schedule()
@@ -237,9 +238,7 @@ def _distributed_average(noise_multiplier: float) -> _Average:
 
     def average(department: Department, network: LineNetwork) -> Float64Array:
         parameters = network.shape.parameters
-        terms = distributed_terms(
-            SCHEDULE.clip_norm, noise_multiplier, parameters, SCHEDULE.min_survivors, SCHEDULE.honest_fraction
-        )
+        terms = distributed_terms(SCHEDULE.clip_norm, noise_multiplier, parameters, SCHEDULE.honest)
         total = np.zeros(parameters)
         for start in range(0, len(department.train), SCHEDULE.cohort):
             areas = department.train[start : start + SCHEDULE.cohort]
@@ -268,8 +267,7 @@ def _local_noise(wanted: float) -> float:
 
 
 def _distributed_noise(wanted: float) -> float:
-    survivors, honest = SCHEDULE.min_survivors, SCHEDULE.honest_fraction
-    return calibrate_distributed(wanted, DELTA, SCHEDULE.rounds, min_survivors=survivors, honest_fraction=honest)
+    return calibrate_distributed(wanted, DELTA, SCHEDULE.rounds, honest=SCHEDULE.honest)
 
 
 def _department(region: PooledRegion, name: str, bits: npt.NDArray[np.uint8]) -> Department:

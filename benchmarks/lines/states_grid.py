@@ -22,14 +22,13 @@ from crypto.randomised_response import debias, keep_threshold
 from crypto.secure_aggregation import generate_self_seed, mask_update, unmask_sum
 from demo.cluster import DEPARTMENTS
 from demo.extracts import make_extracts
+from department_nodes.lines.costs import noise_of, round_spec
 from department_nodes.lines.officers import LOCAL_DEFAULTS
 from department_nodes.lines.start import StartingModel
 from department_nodes.lines.training import start_network
-from department_nodes.privacy.accountant import calibrate_noise, epsilon
-from department_nodes.privacy.mechanisms import GaussianSteps
 from department_nodes.privacy.randomness import OperatingSystemNoise
-from department_nodes.training.dp_sgd import DpSgdSpec, train_local
-from policies.contracts.line_grant import FRACTION_BITS, MILLION
+from department_nodes.training.dp_sgd import train_local
+from policies.contracts.line_grant import FRACTION_BITS
 
 STATES = {
     "arizona": "04",
@@ -67,41 +66,24 @@ def measure(data: Path) -> dict[str, Any]:
     lines_s = perf_counter() - started
     alone, joined = {}, {}
     for name, region in regions.items():
-        given = {department: start for department, start in starts.items() if start is not None}
         alone[name] = region.draw(LABEL_EPSILON_MILLI, ("evidence",), bits=bits[name])["evidence"]
-        joined[name] = region.draw(LABEL_EPSILON_MILLI, ("evidence",), bits=bits[name], starts=given)["evidence"]
+        joined[name] = region.draw(LABEL_EPSILON_MILLI, ("evidence",), bits=bits[name], starts=starts)["evidence"]
     return {
         "grid_8x6": {
             "auc_alone": alone,
             "auc_from_lines": joined,
             "mean_alone": round(float(np.mean(list(alone.values()))), 4),
             "mean_from_lines": round(float(np.mean(list(joined.values()))), 4),
-            "line_epsilon": round(_epsilon(), 3),
+            "line_epsilon": EPSILON,
             "lines_s": round(lines_s, 1),
         }
     }
 
 
-def _multiplier() -> float:
-    steps = LOCAL_DEFAULTS.local_steps * LOCAL_DEFAULTS.rounds
-    return calibrate_noise(EPSILON, DELTA, LOCAL_DEFAULTS.sample_rate_ppm / MILLION, steps)
-
-
-def _epsilon() -> float:
-    steps = LOCAL_DEFAULTS.local_steps * LOCAL_DEFAULTS.rounds
-    return epsilon([GaussianSteps(_multiplier(), LOCAL_DEFAULTS.sample_rate_ppm / MILLION, steps)], DELTA)
-
-
 def _line(department: str, regions: Mapping[str, PooledRegion], bits: Mapping[str, Any]) -> StartingModel:
     nodes = {name: _node(department, region, bits[name]) for name, region in regions.items()}
     terms, noise = LOCAL_DEFAULTS, OperatingSystemNoise()
-    spec = DpSgdSpec(
-        clip_norm=terms.clip_norm_milli / 1000,
-        noise_multiplier=_multiplier(),
-        sample_rate=terms.sample_rate_ppm / MILLION,
-        steps=terms.local_steps,
-        learning_rate=terms.local_rate_micro / MILLION,
-    )
+    spec = round_spec(terms, noise_of(terms, EPSILON, DELTA))
     width = next(iter(nodes.values())).features.shape[1]
     people = sum(node.people for node in nodes.values())
     state = ServerState.initial()
