@@ -11,7 +11,6 @@ each update, private by its node's own noise.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,20 +36,18 @@ from policies.contracts.manifest import SignedManifest
 from policies.contracts.steps import Step, pack_request
 
 MOST_ABORTED_IN_A_ROW = 3
+# Who is away while the model is handed out is asked again: without it the line was for nothing there.
+MOST_DELIVERIES = 3
 MODEL_FILE = "model.bin"
 
 MarksOfRound = Callable[[int], Marks]
 
 
-@dataclass(frozen=True)
-class LineSettings:
-    """`step_timeout_s`: the longest time for one question of a round, from the coordinator's configuration."""
-
-    step_timeout_s: float
-
-
 class LineRun:
-    """One attempt of one run of a line. `marks` gives the marks of a round by its number."""
+    """One attempt of one run of a line. `marks` gives the marks of a round by its number.
+
+    `step_timeout_s`: the longest time for one question of a round.
+    """
 
     def __init__(
         self,
@@ -59,13 +56,13 @@ class LineRun:
         relay: Relay,
         folder: RunFolder,
         marks: MarksOfRound,
-        settings: LineSettings,
+        step_timeout_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._signed_grant, self._signed_manifest = grant, manifest
         self._grant, self._manifest = grant.line_grant, manifest.manifest
         self._folder, self._marks = folder, marks
-        self._asker = Asker(self._grant, relay, settings.step_timeout_s, clock)
+        self._asker = Asker(self._grant, relay, step_timeout_s, clock)
 
     def execute(self) -> dict[str, Any]:
         """Play all rounds and return the account of the run. Raises the code that ends it."""
@@ -140,7 +137,11 @@ class LineRun:
             number,
         )
         requests = dict.fromkeys(sorted(self._manifest.departments), request)
-        answers = self._asker.ask(Step.LINE_MODEL, requests, self._folder, self._marks(number), once=False)
+        marks = self._marks(number)
+        for _ in range(MOST_DELIVERIES):
+            answers = self._asker.ask(Step.LINE_MODEL, requests, self._folder, marks, once=False)
+            if not answers.missing:
+                break
         if not answers.frames:
             raise DoudiError(
                 "line.model_not_delivered",

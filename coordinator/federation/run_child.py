@@ -18,12 +18,12 @@ from coordinator.db import tables as _tables  # noqa: F401 - all tables must be 
 from coordinator.db.session import begin, open_engine, read
 from coordinator.federation.exchange import Patience
 from coordinator.federation.flower_relay import FlowerRelay
-from coordinator.federation.line_run import LineRun, LineSettings
+from coordinator.federation.line_run import LineRun
 from coordinator.federation.relay import Relay
 from coordinator.federation.run_folder import RunFolder
 from coordinator.federation.schedule import ScheduleSettings, VerticalRun
 from coordinator.federation.union import PaddingPolicy
-from coordinator.runs.services import RunView, claim_running, fail_run, finish_run, load_run, mark_step
+from coordinator.runs.services import RunView, claim_running, fail_run, finish_run, get_run, load_run, mark_step
 from crypto.errors import DoudiError
 from policies.contracts.manifest import SignedManifest
 from policies.contracts.steps import Step
@@ -117,8 +117,7 @@ def schedule_of(
         def marks_of_round(number: int) -> DatabaseMarks:
             return DatabaseMarks(engine, view.run_id, view.attempt, number)
 
-        settings = LineSettings(config.step_timeout_s)
-        return LineRun(view.signed_grant, manifest, relay, folder, marks_of_round, settings)
+        return LineRun(view.signed_grant, manifest, relay, folder, marks_of_round, config.step_timeout_s)
     padding = PaddingPolicy(config.min_padding_percent, config.max_padding_percent)
     marks = DatabaseMarks(engine, view.run_id, view.attempt)
     return VerticalRun(
@@ -129,7 +128,7 @@ def schedule_of(
 def execute(config: CoordinatorConfig, engine: Engine, run_id: str, flower_run_id: int) -> int:
     """Carry a scheduled or interrupted run to its end and return the exit code."""
     with read(engine) as session:
-        mode = load_run(session, run_id).mode
+        mode = get_run(session, run_id).mode
     relay = acquire_task(config, flower_run_id, patience_of(mode))
     ended_well, code = False, ""
     try:

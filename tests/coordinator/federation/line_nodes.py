@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from coordinator.federation.line_run import LineRun, LineSettings
+from coordinator.federation.line_run import LineRun
 from coordinator.federation.relay import Lost, OnReply
 from coordinator.federation.run_folder import RunFolder
 from crypto.envelope import EnvelopeHeader, open_envelope, seal_envelope
@@ -293,7 +293,7 @@ class Line:
         relay, marks = relay or LineRelay(self.nodes), marks or Recorded()
         folder = RunFolder(self.folder, "run-1", attempt)
         self.offers = self.manifest(attempt)
-        return LineRun(self.signed, self.offers, relay, folder, marks.of, LineSettings(60)).execute()
+        return LineRun(self.signed, self.offers, relay, folder, marks.of, 60).execute()
 
     def run_folder(self, attempt: int = 1) -> RunFolder:
         return RunFolder(self.folder, "run-1", attempt)
