@@ -135,7 +135,7 @@ def run_node(home: NodeHome) -> None:
             if time.monotonic() >= next_ending:
                 next_ending = time.monotonic() + ENDING_INTERVAL_S
                 end_expired_grants(engine)
-                budget_account(engine.db, config, int(engine.clock())).settle_overdue(int(engine.clock()))
+                budget_account(engine.db, config, int(engine.clock())).settle_overdue()
             offerer.look()
         except DoudiError as error:
             # The coordinator may be away for a while; the node keeps asking.

@@ -13,7 +13,7 @@ from department_nodes.home import APPROVAL_KEY, SCHEDULING_KEY, NodeHome
 from department_nodes.program import program_hash
 from department_nodes.store.journal import Event, EventType, record
 from department_nodes.store.session import transaction
-from policies.contracts.cards import DepartmentCard
+from policies.contracts.cards import CentreCard, DepartmentCard
 from policies.contracts.grant import (
     EvidenceTerms,
     Grant,
@@ -80,10 +80,7 @@ def make_card(home: NodeHome, flower_public_key: str) -> DepartmentCard:
 
 def draft_grant(home: NodeHome, own_card: DepartmentCard, departments: Sequence[str], terms: GrantTerms) -> Grant:
     """Return a grant that this department leads, with the cards that it has pinned of the supporting departments."""
-    trust = home.trust
-    if trust.centre is None:
-        raise DoudiError("trust.unknown_party", "the centre's card is not pinned", "Run `doudi node trust CARD`.")
-    cards = [own_card, *(trust.department(name) for name in departments if name != own_card.department)]
+    centre, cards = pinned_cards(home, own_card, departments)
     now_s = int(time.time())
     attempts = 3
     participants = tuple(_participant(card, card.department == own_card.department, terms, attempts) for card in cards)
@@ -113,7 +110,7 @@ def draft_grant(home: NodeHome, own_card: DepartmentCard, departments: Sequence[
         runs_allowed=terms.runs_allowed,
         attempts_allowed=attempts,
         scheduler=Scheduler(department=own_card.department, key=own_card.scheduling_key),
-        centre_key=trust.centre.approval_key,
+        centre_key=centre.approval_key,
     )
 
 
@@ -123,19 +120,37 @@ def _participant(card: DepartmentCard, lead: bool, terms: GrantTerms, attempts: 
     supporting += [Operation.SUM_ONLY] if "sum_only" in terms.modes else []
     operations = [Operation.LINK, Operation.RELEASE, Operation.COMBINE] if lead else supporting
     operations += [Operation.LINE] if terms.lines else []
-    return Participant(
-        department=card.department,
-        role="lead" if lead else "supporting",
-        dataset=card.dataset,
-        standard_version=card.standard_version,
-        standard_hash=card.standard_hash,
-        columns=card.columns,
-        operations=tuple(operations),
-        declared_people=max(card.people, 1),
-        evaluation_limit=max(card.people, 1) * terms.runs_allowed * attempts,
-        identity_key=card.identity_key,
-        approval_key=card.approval_key,
-    )
+    share = share_of_card(card, lead, card.columns, operations)
+    return Participant(**share, evaluation_limit=max(card.people, 1) * terms.runs_allowed * attempts)
+
+
+def pinned_cards(
+    home: NodeHome, own_card: DepartmentCard, departments: Sequence[str]
+) -> tuple[CentreCard, list[DepartmentCard]]:
+    """Return the pinned cards of the centre and of a grant's departments, the own one first. Raises `trust.unknown_party`."""
+    trust = home.trust
+    if trust.centre is None:
+        raise DoudiError("trust.unknown_party", "the centre's card is not pinned", "Run `doudi node trust CARD`.")
+    others = [trust.department(name) for name in departments if name != own_card.department]
+    return trust.centre, [own_card, *others]
+
+
+def share_of_card(
+    card: DepartmentCard, lead: bool, columns: Sequence[str], operations: Sequence[Operation]
+) -> dict[str, Any]:
+    """Return the fields of a department's share in any grant (`grant_terms.Share`), as its card has them."""
+    return {
+        "department": card.department,
+        "role": "lead" if lead else "supporting",
+        "dataset": card.dataset,
+        "standard_version": card.standard_version,
+        "standard_hash": card.standard_hash,
+        "columns": tuple(columns),
+        "operations": tuple(operations),
+        "declared_people": max(card.people, 1),
+        "identity_key": card.identity_key,
+        "approval_key": card.approval_key,
+    }
 
 
 def sign_as_owner(engine: NodeEngine, signed: SignedGrant) -> SignedGrant:

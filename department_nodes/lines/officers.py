@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from crypto.errors import DoudiError
 from department_nodes.home import NodeHome
-from department_nodes.lines.costs import noise_for
-from department_nodes.officers import DAY_S
+from department_nodes.lines.costs import noise_of
+from department_nodes.officers import DAY_S, pinned_cards, share_of_card
 from department_nodes.program import program_hash
 from policies.contracts.cards import DepartmentCard
 from policies.contracts.grant import LineGrant, Operation, Scheduler
@@ -86,10 +86,7 @@ def draft_line_grant(
 
     Raises `trust.unknown_party`, `line.other_standard` when a department holds another dataset or program.
     """
-    trust = home.trust
-    if trust.centre is None:
-        raise DoudiError("trust.unknown_party", "the centre's card is not pinned", "Run `doudi node trust CARD`.")
-    cards = [own_card, *(trust.department(name) for name in departments if name != own_card.department)]
+    centre, cards = pinned_cards(home, own_card, departments)
     for card in cards:
         if (card.dataset, card.standard_version, card.standard_hash) != (
             own_card.dataset,
@@ -110,7 +107,7 @@ def draft_line_grant(
         model_hash=model.standard_hash(),
         placement=chosen.placement,
         clip_norm_milli=chosen.clip_norm_milli,
-        noise_multiplier_milli=noise_for(terms),
+        noise_multiplier_milli=round(1000 * noise_of(chosen, terms.epsilon, 10.0**-terms.delta_exponent)),
         sample_rate_ppm=chosen.sample_rate_ppm,
         local_steps=chosen.local_steps,
         rounds=chosen.rounds,
@@ -135,21 +132,10 @@ def draft_line_grant(
         aggregation=aggregation,
         runs_allowed=terms.runs_allowed,
         scheduler=Scheduler(department=own_card.department, key=own_card.scheduling_key),
-        centre_key=trust.centre.approval_key,
+        centre_key=centre.approval_key,
     )
 
 
 def _share(card: DepartmentCard, lead: bool, columns: tuple[str, ...]) -> LineShare:
-    return LineShare(
-        department=card.department,
-        role="lead" if lead else "supporting",
-        region=card.region,
-        dataset=card.dataset,
-        standard_version=card.standard_version,
-        standard_hash=card.standard_hash,
-        columns=columns,
-        operations=(Operation.LINE,),
-        declared_people=max(card.people, 1),
-        identity_key=card.identity_key,
-        approval_key=card.approval_key,
-    )
+    share = share_of_card(card, lead, columns, (Operation.LINE,))
+    return LineShare(**share, region=card.region)

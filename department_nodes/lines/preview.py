@@ -8,8 +8,6 @@ from department_nodes.guard import verify_grant_terms
 from department_nodes.home import NodeHome
 from department_nodes.site import site_of
 from policies.contracts.grant import LineGrant, SignedGrant
-from policies.standards.loader import load_dataset_standard
-from policies.standards.model_loader import load_model_standard
 
 SHARES_BYTES = 1800  # HPKE X-Wing encapsulation, signature, header, two Shamir shares
 KEYS_BYTES = 2900
@@ -20,7 +18,7 @@ TEXT_KEYS = ("preview.heading", "preview.line_terms", "preview.line_privacy", "p
 
 def preview_line(home: NodeHome, signed: SignedGrant, now_s: int) -> dict[str, Any]:
     """Return the messages of one run of a line, the terms, its ε by the accountant, and the refusal if there would be one."""
-    from department_nodes.lines.costs import line_epsilon
+    from department_nodes.lines.costs import line_epsilon, line_parameters
 
     grant, config = signed.line_grant, home.config
     me, training = grant.share(config.department), grant.training
@@ -29,10 +27,9 @@ def preview_line(home: NodeHome, signed: SignedGrant, now_s: int) -> dict[str, A
         verify_grant_terms(grant, site_of(home), now_s)
     except DoudiError as error:
         refusal = {"code": error.code, "message": error.message}
-    parameters = _parameters(grant, config.dataset, config.standard_version)
     return {
         "refusal": refusal,
-        "leaves": _leaves(grant, me.department, parameters),
+        "leaves": _leaves(grant, me.department, line_parameters(grant)),
         "keys": TEXT_KEYS,
         "texts": {
             "department": me.department,
@@ -55,18 +52,12 @@ def preview_line(home: NodeHome, signed: SignedGrant, now_s: int) -> dict[str, A
             "rate": training.sample_rate,
             "steps": training.local_steps,
             "rounds": training.rounds,
-            "epsilon": line_epsilon(grant, parameters, config.policy.line_delta_exponent),
+            "epsilon": line_epsilon(grant, config.policy.line_delta_exponent),
             "delta": f"1e-{config.policy.line_delta_exponent}",
             "cap": config.policy.max_line_epsilon_milli / 1000,
             "honest": training.honest_percent,
         },
     }
-
-
-def _parameters(grant: LineGrant, dataset: str, version: int) -> int:
-    training = grant.training
-    width = load_dataset_standard(dataset, version).encoded_width(grant.participants[0].columns)
-    return load_model_standard(training.model, training.model_version).parameters(width)
 
 
 def _leaves(grant: LineGrant, me: str, parameters: int) -> list[dict[str, Any]]:

@@ -23,7 +23,6 @@ from department_nodes.training.line_model import LineNetwork
 from policies.contracts.grant import SignedGrant
 
 Float32Array = npt.NDArray[np.float32]
-_PREDICT_ROWS = 8192
 # No probability is told apart beyond it; a line with larger logits was not trained.
 LARGEST_LOGIT = 100.0
 
@@ -37,11 +36,7 @@ class StartingModel:
 
     def logits(self, features: Float32Array) -> Float32Array:
         """Return the line's logit of every person, float32 [people]."""
-        parts = [
-            self.network.logits(torch.from_numpy(features[start : start + _PREDICT_ROWS])).numpy()
-            for start in range(0, len(features), _PREDICT_ROWS)
-        ]
-        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+        return self.network.logits(torch.from_numpy(features)).numpy()
 
 
 def find_start(
@@ -124,7 +119,7 @@ def moved_to_base_rate(
     """
     if not np.isfinite(logits).all() or float(np.abs(logits).max(initial=0.0)) > LARGEST_LOGIT:
         return None
-    wanted = float(np.clip(target[train_rows].mean(dtype=np.float64), 0.02, 0.98))
+    wanted = float(expit(base_rate_logit(float(target[train_rows].mean(dtype=np.float64)))))
     own = logits[train_rows].astype(np.float64)
     low, high = -2 * LARGEST_LOGIT, 2 * LARGEST_LOGIT
     for _ in range(60):

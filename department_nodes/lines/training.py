@@ -6,7 +6,6 @@ keeps the charge. Everything that decides privacy comes from the signed grant, n
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +15,9 @@ from sqlalchemy import Engine
 from crypto import discrete_gaussian, fixed_point
 from crypto.errors import DoudiError
 from department_nodes.lines.budgets import budget_account
+from department_nodes.lines.costs import round_terms
 from department_nodes.lines.released_bits import find_released_bits
 from department_nodes.privacy.budget import BudgetAccount
-from department_nodes.privacy.mechanisms import distributed_terms
 from department_nodes.privacy.plans import DISCRETE_GAUSSIAN, GAUSSIAN, Plan
 from department_nodes.privacy.randomness import NoiseSource, require_protecting
 from department_nodes.steps.context import AdoptedModel, StepContext
@@ -30,14 +29,6 @@ from policies.contracts.line_grant import FRACTION_BITS, SHARE_SIGMA_BITS, LineG
 from policies.standards.model_loader import load_model_standard
 
 FloatArray = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class PlainUpdate:
-    """An update that the grant lets the coordinator see, private by its local noise: float32 little-endian."""
-
-    data: bytes
-    facts: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -58,27 +49,23 @@ class LineTrainer:
     noise: NoiseSource
     _features: dict[tuple[str, int], tuple[bytes, FloatArray]] = field(default_factory=dict)
 
-    def integer_update(self, context: StepContext, model: bytes) -> tuple[npt.NDArray[np.uint64], dict[str, Any]]:
-        """Return what goes under the masks, uint64 [parameters], and facts without a value of a person.
+    def integer_update(self, context: StepContext, model: bytes) -> npt.NDArray[np.uint64]:
+        """Return what goes under the masks, uint64 [parameters].
 
         Raises the budget's codes, `line.no_bits`, `line.malformed_model`, `fixed_point.not_finite`.
         """
         grant = context.request.line
+        network = self._network(context, model)
         if grant.training.placement == "distributed":
-            values = self._noised_gradient(context, self._network(context, model))
-        else:
-            delta = self._local_delta(context, self._network(context, model))
-            weight = context.request.manifest.offer(context.config.department).people
-            values = fixed_point.encode(delta, grant.aggregation.update_range, FRACTION_BITS, weight)
-        # No seconds here: how long a batch took would tell how many rows it had.
-        return values, {"parameters": len(values)}
+            return self._noised_gradient(context, network)
+        weight = context.request.manifest.offer(context.config.department).people
+        delta = self._local_delta(context, network)
+        return fixed_point.encode(delta, grant.aggregation.update_range, FRACTION_BITS, weight)
 
-    def plain_update(self, context: StepContext, model: bytes) -> PlainUpdate:
-        """Return a locally noised update as it is: for the robust strategies, which must see single updates."""
-        delta = self._local_delta(context, self._network(context, model))
+    def plain_update(self, context: StepContext, model: bytes) -> FloatArray:
+        """Return a locally noised update as it is, float32 [parameters]: for the robust strategies, which must see each."""
         largest = context.request.line.aggregation.update_range
-        clipped = np.clip(delta, -largest, largest)
-        return PlainUpdate(clipped.astype("<f4").tobytes(), {"parameters": len(clipped)})
+        return np.clip(self._local_delta(context, self._network(context, model)), -largest, largest)
 
     def final_model(self, context: StepContext, model: bytes) -> AdoptedModel:
         """Return the line's final model. Raises `line.malformed_model` for bytes that cannot be one."""
@@ -86,7 +73,7 @@ class LineTrainer:
         manifest = context.request.manifest
         self._budget(context).settle(manifest.run_id, manifest.attempt)
         self._features.clear()
-        return AdoptedModel(network.digest(), network.to_bytes(), context.request.line.target)
+        return AdoptedModel(network.digest(), network.to_bytes())
 
     def prepare(self, context: StepContext) -> None:
         """Find the bits to train on, and reserve the attempt's whole plan once.
@@ -110,9 +97,9 @@ class LineTrainer:
                 sigma_milli=training.noise_multiplier_milli,
                 sample_rate_ppm=training.sample_rate_ppm,
                 steps_per_round=training.local_steps,
-                rho_billionths=self._rho_billionths(context) if discrete else 0,
+                rho_billionths=round_terms(context.request.line).rho_billionths if discrete else 0,
                 # An attempt that goes on from a checkpoint needs the rounds that are left.
-                rounds=max(1, training.rounds - context.request.round + 1),
+                rounds=training.rounds - context.request.round + 1,
                 expires_at=manifest.expires_at,
             )
         )
@@ -146,18 +133,6 @@ class LineTrainer:
         total = clipped_gradient_sum(network, data.features, data.target, data.rows, grant.training.clip_norm)
         units = np.rint(-total * distributed_scale(grant)).astype(np.int64)
         return (units + discrete_gaussian.sample(len(units), SHARE_SIGMA_BITS)).view(np.uint64)
-
-    def _rho_billionths(self, context: StepContext) -> int:
-        grant = context.request.line
-        training = grant.training
-        terms = distributed_terms(
-            training.clip_norm,
-            training.noise_multiplier,
-            load_model_standard(training.model, training.model_version).parameters(self._width(context)),
-            grant.aggregation.min_survivors,
-            training.honest_percent / 100,
-        )
-        return terms.rho_billionths
 
     def _training_data(self, context: StepContext) -> LineData:
         """Return encoded features, debiased bits and the unflagged rows.

@@ -76,17 +76,16 @@ def calibrate_distributed(
     delta: float,
     rounds: int,
     parameters: int = 1 << 15,
-    min_survivors: int = 3,
-    honest_fraction: float = 1 / 3,
+    honest: int = 1,
 ) -> float:
     """Return the noise multiplier, in whole thousandths, with which distributed rounds cost at most the wanted ε.
 
-    Parameters and survivors matter only through rounding; the defaults are the worst of any line with up to 32,768
+    Parameters and honest survivors matter only through rounding; the defaults are the worst of any line with up to 32,768
     parameters. Raises `privacy.unreachable_epsilon`.
     """
 
     def cost(noise_multiplier: float) -> float:
-        terms = distributed_terms(1.0, noise_multiplier, parameters, min_survivors, honest_fraction)
+        terms = distributed_terms(1.0, noise_multiplier, parameters, honest)
         return epsilon([terms.rounds(rounds)], delta)
 
     return _smallest_noise(wanted_epsilon, cost)

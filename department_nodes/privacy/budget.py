@@ -147,11 +147,13 @@ class BudgetAccount:
             if row is not None:
                 self._settle(session, row)
 
-    def settle_overdue(self, now_s: int) -> int:
-        """Release what this asset's reservations that ended before `now_s` did not charge; return how many there were."""
+    def settle_overdue(self) -> int:
+        """Release what this asset's reservations that have ended did not charge; return how many there were."""
         with transaction(self._engine) as session:
             self._lock(session)
-            overdue = [row for row, _ in self._attempts(session) if row.state == RESERVED and row.expires_at < now_s]
+            overdue = [
+                row for row, _ in self._attempts(session) if row.state == RESERVED and row.expires_at < self._now_s
+            ]
             for row in overdue:
                 self._settle(session, row)
             return len(overdue)

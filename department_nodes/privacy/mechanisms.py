@@ -5,12 +5,11 @@ privacy loss, so that what was charged and what is composed later are the same t
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from crypto.discrete_gaussian import LARGEST_SIGMA_BITS
 from crypto.errors import DoudiError
+from policies.contracts.line_grant import SHARE_SIGMA_BITS, noise_scale
 
 __all__ = [
     "DiscreteGaussianRounds",
@@ -18,7 +17,6 @@ __all__ = [
     "GaussianSteps",
     "PrivacyEvent",
     "distributed_terms",
-    "from_fields",
 ]
 
 _MILLION, _BILLION = 10**6, 10**9
@@ -51,15 +49,6 @@ class GaussianSteps:
         """The sampling rate in millionths, rounded up."""
         return _rounded(self.sample_rate, _MILLION, up=True)
 
-    def to_fields(self) -> dict[str, str | int]:
-        """Return the stored form."""
-        return {
-            "mechanism": "gaussian",
-            "sigma_milli": self.sigma_milli,
-            "sample_rate_ppm": self.sample_rate_ppm,
-            "steps": self.steps,
-        }
-
 
 @dataclass(frozen=True)
 class DiscreteGaussianRounds:
@@ -80,26 +69,8 @@ class DiscreteGaussianRounds:
         """ρ of one round."""
         return self.rho_billionths / _BILLION
 
-    def to_fields(self) -> dict[str, str | int]:
-        """Return the stored form."""
-        return {"mechanism": "discrete_gaussian", "rho_billionths": self.rho_billionths, "rounds": self.rounds}
-
 
 PrivacyEvent = GaussianSteps | DiscreteGaussianRounds
-
-
-def from_fields(fields: Mapping[str, str | int]) -> PrivacyEvent:
-    """Return the event that `to_fields` stored. Raises `privacy.bad_event` for anything else."""
-    values = {name: value for name, value in fields.items() if name != "mechanism"}
-    if all(type(value) is int for value in values.values()):
-        numbers = {name: int(value) for name, value in values.items()}
-        kind, names = fields.get("mechanism"), set(numbers)
-        if kind == "gaussian" and names == {"sigma_milli", "sample_rate_ppm", "steps"}:
-            rate = numbers["sample_rate_ppm"] / _MILLION
-            return GaussianSteps(numbers["sigma_milli"] / 1000, rate, numbers["steps"])
-        if kind == "discrete_gaussian" and names == {"rho_billionths", "rounds"}:
-            return DiscreteGaussianRounds(numbers["rho_billionths"], numbers["rounds"])
-    raise _bad_event("a stored event has unknown or missing fields")
 
 
 @dataclass(frozen=True)
@@ -121,13 +92,11 @@ class DistributedTerms:
         return DiscreteGaussianRounds(self.rho_billionths, count)
 
 
-def distributed_terms(
-    clip_norm: float, noise_multiplier: float, parameters: int, min_survivors: int, honest_fraction: float
-) -> DistributedTerms:
+def distributed_terms(clip_norm: float, noise_multiplier: float, parameters: int, honest: int) -> DistributedTerms:
     """Return scale, sensitivity and ρ of one sum with distributed discrete Gaussian noise.
 
-    Each survivor adds discrete Gaussian noise of σ = 2^20 units to each coordinate; at least n = ⌊`min_survivors` ·
-    `honest_fraction`⌋ of them neither leave it out nor tell it. The scale makes √n·σ equal to noise multiplier times C.
+    Each survivor adds discrete Gaussian noise of σ = 2^20 units to each coordinate; at least n = `honest` of them
+    neither leave it out nor tell it. The scale makes √n·σ equal to noise multiplier times C.
 
     Kairouz, Liu, Steinke 2021 (arXiv:2102.06387), Proposition 14: the sum is ½(Δ/(√n·σ) + τ√d)²-concentrated private for an L2
     sensitivity of Δ units, with τ = 10·Σ_{k=1}^{n−1} exp(−2π²σ²·k/(k+1)), the distance of a sum of discrete Gaussians from
@@ -138,21 +107,16 @@ def distributed_terms(
     over up to 4 million people, and their products with the scale, are within 10^-6 of C. Wrap: sums modulo 2^64 and masks are
     post-processing of the integer sum. Dropped nodes: n counts on the fewest survivors that the round accepts; what more of them
     add is independent of the data. Not covered: a survivor subtracts its own noise and its own update, so against the other
-    survivors together only this node's share protects; that is what `honest_fraction` is for.
+    survivors together only this node's share protects; that is what `honest` is for.
 
     Raises `DoudiError` `privacy.bad_event` for impossible values.
     """
-    positive = (clip_norm, noise_multiplier, honest_fraction)
-    in_range = all(0 < value < math.inf for value in positive) and honest_fraction <= 1
-    if not in_range or min_survivors < 1 or parameters < 1:
-        raise _bad_event("clip norm, noise, survivors and honest fraction are positive, and the fraction is at most 1")
-    # Whole departments; the small term keeps 0.58 · 50 = 28.999… what it means.
-    honest = math.floor(min_survivors * honest_fraction + 1e-9)
-    if honest < 1:
-        raise _bad_event("no honest survivor is left to add noise")
-    sigma = 2.0**LARGEST_SIGMA_BITS
+    in_range = all(0 < value < math.inf for value in (clip_norm, noise_multiplier))
+    if not in_range or honest < 1 or parameters < 1:
+        raise _bad_event("clip norm and noise are positive and finite, and somebody honest adds noise")
+    sigma = 2.0**SHARE_SIGMA_BITS
     noise = sigma * math.sqrt(honest)
-    scale = noise / (noise_multiplier * clip_norm)
+    scale = noise_scale(clip_norm, noise_multiplier, honest)
     sensitivity = scale * clip_norm * (1 + _SUM_SLACK) + math.sqrt(parameters)
     tau = 10 * math.fsum(math.exp(-2 * (math.pi * sigma) ** 2 * k / (k + 1)) for k in range(1, honest))
     rho = (sensitivity / noise + tau * math.sqrt(parameters)) ** 2 / 2

@@ -50,7 +50,6 @@ class AdoptedModel:
 
     digest: str
     document: bytes
-    target: str
 
 
 @dataclass

@@ -3,6 +3,7 @@
 May import crypto.
 """
 
+from abc import abstractmethod
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -64,9 +65,9 @@ class GrantBase(Document):
     centre_key: KeyHex
 
     @property
+    @abstractmethod
     def shares(self) -> tuple[Share, ...]:
         """What each department gives, in the grant's order."""
-        raise NotImplementedError
 
     @model_validator(mode="after")
     def _parties_and_times(self) -> "GrantBase":

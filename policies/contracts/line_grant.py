@@ -140,9 +140,7 @@ class LineGrant(GrantBase):
             raise ValueError("distributed noise needs the secure aggregation: a single update has too little of it")
         if self.training.placement == "distributed":
             honest = honest_survivors(self.aggregation.min_survivors, self.training.honest_percent)
-            # Masks hold against less than a third of all; those may all be among the fewest survivors.
-            most_dishonest = (len(self.participants) - 1) // 3
-            if not 1 <= honest <= self.aggregation.min_survivors - most_dishonest:
+            if not 1 <= honest <= most_honest(len(self.participants), self.aggregation.min_survivors):
                 raise ValueError(
                     "the honest share counts on more departments than remain if a third of the line is dishonest"
                 )
@@ -150,23 +148,27 @@ class LineGrant(GrantBase):
             raise ValueError("krum needs at least 2f + 3 participants")
         return self
 
-    def participant(self, department: str) -> LineShare:
-        """Return a department's share. Raises `grant.not_a_participant`."""
-        index = self.departments.index(self.share(department).department)
-        return self.participants[index]
-
 
 def honest_survivors(min_survivors: int, honest_percent: int) -> int:
     """Return how many of the fewest survivors are counted on to add their noise: whole departments, rounded down."""
     return min_survivors * honest_percent // 100
 
 
-def distributed_scale(grant: LineGrant) -> float:
-    """Return how many integer units one unit of a gradient has in the distributed placement.
+def most_honest(departments: int, min_survivors: int) -> int:
+    """Return how many of the fewest survivors may be counted on: masks hold against less than a third of all departments.
 
-    Each of the honest survivors, at least `honest_survivors`, adds discrete Gaussian noise of standard deviation
-    2^20 units; together that is the noise multiplier times the clip norm.
+    Those may all be among the fewest survivors.
     """
+    return min_survivors - (departments - 1) // 3
+
+
+def noise_scale(clip_norm: float, noise_multiplier: float, honest: int) -> float:
+    """Return how many integer units one unit of a gradient has, so that `honest` shares of 2^20 units are the noise wanted."""
+    return float(2**SHARE_SIGMA_BITS * honest**0.5 / (noise_multiplier * clip_norm))
+
+
+def distributed_scale(grant: LineGrant) -> float:
+    """Return how many integer units one unit of a gradient has under this grant, in the distributed placement."""
     training = grant.training
     honest = honest_survivors(grant.aggregation.min_survivors, training.honest_percent)
-    return float(2**SHARE_SIGMA_BITS * honest**0.5 / (training.noise_multiplier * training.clip_norm))
+    return noise_scale(training.clip_norm, training.noise_multiplier, honest)

@@ -139,10 +139,10 @@ class Line:
         marks: Marks | None = None,
     ) -> dict[str, Any]:
         """Run, or go on with, an attempt."""
-        from coordinator.federation.line_run import LineRun, LineSettings
+        from coordinator.federation.line_run import LineRun
 
         relay, marks = relay or EngineRelay(self.engines), marks or Marks()
-        return LineRun(signed, manifest, relay, self.run_folder(manifest), lambda _: marks, LineSettings(60)).execute()
+        return LineRun(signed, manifest, relay, self.run_folder(manifest), lambda _: marks, 60).execute()
 
     def run_folder(self, manifest: SignedManifest) -> RunFolder:
         """Return what the coordinator keeps of an attempt."""

@@ -240,11 +240,11 @@ def test_what_a_run_did_not_charge_by_its_end_is_released(engine: Engine) -> Non
     account(engine).reserve(plan())
     account(engine).charge("run-1", 1, 1)
     after = NOW + 1001
-    assert account(engine).settle_overdue(NOW + 1000) == 0
+    assert account(engine, NOW + 1000).settle_overdue() == 0
     assert code(lambda: account(engine, after).charge("run-1", 1, 2)) == "budget.not_reserved"
     assert account(engine, after).state().epsilon_reserved == epsilon_of(1, rounds=1)
-    assert account(engine, after).settle_overdue(after) == 1
-    assert account(engine, after).settle_overdue(after) == 0
+    assert account(engine, after).settle_overdue() == 1
+    assert account(engine, after).settle_overdue() == 0
     assert account(engine).state().epsilon_reserved == epsilon_of(1, rounds=1)
 
 

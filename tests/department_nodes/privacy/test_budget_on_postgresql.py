@@ -77,4 +77,4 @@ def test_two_hundred_reservations_and_their_charges_never_overspend(engine: Engi
     assert codes == {"ok": allowed, "budget.exhausted": 200 - allowed}
     state = account(engine).state()
     assert (state.attempts, sum(entry.rounds_charged for entry in state.history)) == (allowed, allowed)
-    assert account(engine, NOW + 1001).settle_overdue(NOW + 1001) == allowed
+    assert account(engine, NOW + 1001).settle_overdue() == allowed
