@@ -155,7 +155,7 @@ def _pull(client: Any) -> tuple[Message, Context]:
     tree, node = messages.message_object_trees[0], Node(node_id=context.node_id)
     message = pull_and_inflate_object_from_tree(
         tree,
-        _impatient(make_pull_object_fn_protobuf(client.PullObject, node, context.run_id)),
+        impatient(make_pull_object_fn_protobuf(client.PullObject, node, context.run_id)),
         make_confirm_message_received_fn_protobuf(client.ConfirmMessageReceived, node, context.run_id),
         return_type=Message,
         max_time=60,
@@ -167,22 +167,22 @@ def _pull(client: Any) -> tuple[Message, Context]:
     return message, context
 
 
-def _impatient(pull: Callable[[str], bytes]) -> Callable[[str], bytes]:
+def impatient(pull: Callable[[str], bytes], clock: Callable[[], float] = time.monotonic) -> Callable[[str], bytes]:
     """Return `pull`, giving the message up when no piece of it came for a while.
 
     A message whose run ended while it was on its way never becomes whole, and while it is waited for the node is deaf.
     """
-    last_piece = time.monotonic()
+    last_piece = clock()
 
     def pull_piece(object_id: str) -> bytes:
         nonlocal last_piece
         try:
             data = pull(object_id)
         except ObjectUnavailableError:
-            if time.monotonic() - last_piece > LONGEST_SILENCE_S:
+            if clock() - last_piece > LONGEST_SILENCE_S:
                 raise DoudiError("worker.incomplete_message", "no piece of the message came any more") from None
             raise
-        last_piece = time.monotonic()
+        last_piece = clock()
         return data
 
     return pull_piece

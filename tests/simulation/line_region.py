@@ -1,6 +1,7 @@
 """A whole line in one process: the same department in several regions, each a node with folder, keys and database of its own.
 
-The released bits that a line trains on are planted as a main-job run would have left them; the grid's test has real ones.
+The released bits that a line trains on are planted as a main-job run would have left them; `test_lines_of_a_region.py` has
+those of a real run.
 """
 
 import time
@@ -10,21 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from nodes import EngineRelay, Marks, Nodes
 from planted_bits import PERIOD, TARGET, WITH_LINE, plant_bits
-from region import EXTRACT, SHIPPED, EngineRelay, Engines, Marks
+from region import EXTRACT, SHIPPED
 
-from coordinator.federation.run_folder import RunFolder
-from crypto.signing import generate_signing_key, signing_public_key
-from department_nodes.config import NodeConfig, SitePolicy, write_config
-from department_nodes.engine import NodeEngine
+from coordinator.federation.line_run import LineRun
+from department_nodes.config import NodeConfig, SitePolicy
 from department_nodes.enrolment import create_node
 from department_nodes.home import NodeHome
 from department_nodes.lines.officers import LineTerms, TrainingTerms, draft_line_grant
-from department_nodes.offers import make_offer
-from department_nodes.officers import make_card, make_manifest, sign_as_owner
-from department_nodes.trust import flower_public_key, pin
-from policies.contracts.cards import CentreCard
-from policies.contracts.grant import LineGrant, Operation, SignedGrant, sign_grant
+from policies.contracts.grant import LineGrant, Operation, SignedGrant
 from policies.contracts.manifest import SignedManifest
 
 DATASET = "health_disability"
@@ -37,7 +33,7 @@ def party(number: int) -> str:
     return f"region{number}-{DATASET.replace('_', '-')}"
 
 
-class Line:
+class Line(Nodes):
     """Nodes of one line that trust each other, and the officers' acts."""
 
     def __init__(
@@ -49,54 +45,27 @@ class Line:
         clock: Callable[[], float] = time.time,
         operations: tuple[Operation, ...] = WITH_LINE,
     ) -> None:
-        self.folder, self.clock = folder, clock
-        self.parties = tuple(party(number) for number in range(1, regions + 1))
-        self.centre_key = generate_signing_key()
-        centre = CentreCard(
-            approval_key=signing_public_key(self.centre_key).hex(),
-            api_key=signing_public_key(generate_signing_key()).hex(),
-            url="https://127.0.0.1:1",
-            superlink="127.0.0.1:2",
-        )
+        super().__init__(folder, clock)
         table = pq.read_table(SHIPPED / f"{DATASET}.parquet")
-        self.homes: dict[str, NodeHome] = {}
-        for number, name in enumerate(self.parties):
+        homes: dict[str, NodeHome] = {}
+        for number in range(regions):
+            name = party(number + 1)
             (folder / name).mkdir(parents=True)
             pq.write_table(table.slice(number * people, people), folder / name / EXTRACT)
-            self.homes[name] = create_node(folder / name, self._config(name, f"region{number + 1}", policy))
-        self.cards = {name: make_card(home, flower_public_key(home)) for name, home in self.homes.items()}
-        for home in self.homes.values():
-            pin(home, centre)
-            for card in self.cards.values():
-                pin(home, card)
-        self.engines = Engines(self.homes, clock)
+            homes[name] = create_node(folder / name, self._config(name, f"region{number + 1}", policy))
+        self.meet(homes)
         for name in self.parties:
             self.plant_bits(name, operations)
+
+    @property
+    def parties(self) -> tuple[str, ...]:
+        """The departments of the line, by region."""
+        return self.departments
 
     @property
     def lead(self) -> str:
         """The department that holds the scheduling right."""
         return self.parties[0]
-
-    def close(self) -> None:
-        """Stop every node."""
-        for name in list(self.engines):
-            self.restart(name)
-            self.engines.pop(name).db.dispose()
-
-    def restart(self, name: str) -> NodeEngine:
-        """Return a new engine over a node's folder, as after a restart of its process."""
-        engine = self.engines.pop(name, None)
-        if engine is not None:
-            engine.db.dispose()
-        self.homes[name] = NodeHome(self.folder / name)
-        return self.engines[name]
-
-    def set_policy(self, name: str, **changes: Any) -> None:
-        """Let a department change its site policy, and restart it."""
-        config = self.homes[name].config
-        write_config(self.folder / name, config.model_copy(update={"policy": config.policy.model_copy(update=changes)}))
-        self.restart(name)
 
     def plant_bits(self, name: str, operations: tuple[Operation, ...] = WITH_LINE) -> None:
         """Leave bits at a node as a run of its region's main job does."""
@@ -113,12 +82,6 @@ class Line:
         )
         return draft_line_grant(self.homes[self.lead], self.cards[self.lead], self.parties, replace(terms, **changes))
 
-    def sign(self, grant: LineGrant) -> SignedGrant:
-        signed = SignedGrant(grant=grant, signatures=(sign_grant(grant, "centre", "centre", self.centre_key),))
-        for name in self.parties:
-            signed = sign_as_owner(self.engines[name], signed)
-        return signed
-
     def schedule(
         self,
         signed: SignedGrant,
@@ -127,9 +90,7 @@ class Line:
         attempt: int = 1,
         parties: tuple[str, ...] | None = None,
     ) -> SignedManifest:
-        offers = [make_offer(self.engines[name], signed, run_id, attempt) for name in parties or self.parties]
-        run = {"run_id": run_id, "run_number": run_number, "attempt": attempt}
-        return make_manifest(self.homes[self.lead], signed, run, offers, "line", int(self.clock()))
+        return self.scheduled(self.lead, signed, (run_id, run_number, attempt), "line", parties)
 
     def run(
         self,
@@ -139,14 +100,8 @@ class Line:
         marks: Marks | None = None,
     ) -> dict[str, Any]:
         """Run, or go on with, an attempt."""
-        from coordinator.federation.line_run import LineRun
-
         relay, marks = relay or EngineRelay(self.engines), marks or Marks()
         return LineRun(signed, manifest, relay, self.run_folder(manifest), lambda _: marks, 60).execute()
-
-    def run_folder(self, manifest: SignedManifest) -> RunFolder:
-        """Return what the coordinator keeps of an attempt."""
-        return RunFolder(self.folder / "coordinator", manifest.manifest.run_id, manifest.manifest.attempt)
 
     def _config(self, name: str, region: str, policy: SitePolicy) -> NodeConfig:
         return NodeConfig(

@@ -1,43 +1,36 @@
-"""A whole region in one process: six nodes with folders, keys and databases of their own, joined by a relay without Flower.
-
-What the tests change (drop, tamper, another clock) goes in through arguments; nothing internal is patched.
-"""
+"""A whole region in one process: six nodes with folders, keys and databases of their own, joined by a relay without Flower."""
 
 import copy
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from nodes import EngineRelay, Engines, Interrupted, Marks, Nodes, code_of, interrupt_before, lose, parts_of
 
-from coordinator.federation.relay import Lost
-from coordinator.federation.run_folder import RunFolder
 from coordinator.federation.schedule import ScheduleSettings, VerticalRun
 from coordinator.federation.union import PaddingPolicy
 from crypto.canonical import canonical_json, parse_canonical
 from crypto.cells import open_cells
 from crypto.envelope import open_envelope, unverified_header
-from crypto.signing import generate_signing_key, signing_public_key
-from department_nodes.config import NodeConfig, SitePolicy, write_config
-from department_nodes.engine import NodeEngine
+from department_nodes.config import NodeConfig, SitePolicy
 from department_nodes.enrolment import create_node
 from department_nodes.guard import parse_request
 from department_nodes.home import NodeHome
-from department_nodes.offers import make_offer
-from department_nodes.officers import GrantTerms, draft_grant, make_card, make_manifest, sign_as_owner
+from department_nodes.officers import GrantTerms, draft_grant
 from department_nodes.store.models import RunKeyRow
 from department_nodes.store.session import transaction
-from department_nodes.trust import flower_public_key, pin
-from policies.contracts.cards import CentreCard
 from policies.contracts.framing import Frame, pack_frame, parse_frame
-from policies.contracts.grant import Grant, SignedGrant, sign_grant
+from policies.contracts.grant import Grant, SignedGrant
 from policies.contracts.manifest import Mode, SignedManifest
 from policies.contracts.steps import REGION_STEPS, Step
+
+# What tests of a region import from here.
+__all__ = ["EngineRelay", "Interrupted", "Marks", "code_of", "interrupt_before", "lose", "parts_of"]
 
 SHIPPED = Path(__file__).parents[2] / "demo_data" / "kentucky"
 EXTRACT = "extract.parquet"
@@ -69,29 +62,6 @@ def write_small_extracts(
         pq.write_table(table, folder / name / EXTRACT)
 
 
-class Interrupted(Exception):
-    """The coordinator's process ends here."""
-
-
-def interrupt_before(step: Step, answers: int = 0) -> Callable[[Step, str, bytes], bytes | None]:
-    """Return an `alter` that ends the coordinator in a step, when so many departments have answered."""
-    passed: list[str] = []
-
-    def alter(asked: Step, name: str, data: bytes) -> bytes | None:
-        if asked is step:
-            if len(passed) == answers:
-                raise Interrupted
-            passed.append(name)
-        return data
-
-    return alter
-
-
-def lose(department: str, step: Step) -> Callable[[Step, str, bytes], bytes | None]:
-    """Return an `alter` that loses one department in one step."""
-    return lambda asked, name, data: None if (asked, name) == (step, department) else data
-
-
 def edited(
     request: bytes,
     parts: Mapping[str, bytes | None] | None = None,
@@ -105,90 +75,7 @@ def edited(
     return pack_frame(Frame(new_header, new_parts))
 
 
-def code_of(reply: bytes) -> str:
-    """Return the refusal's code in a reply, or `ok`."""
-    header = parse_frame(reply[64:]).header
-    return str(header["code"]) if header["status"] == "refused" else "ok"
-
-
-def parts_of(reply: bytes) -> Mapping[str, bytes]:
-    """Return the parts of a good reply."""
-    assert code_of(reply) == "ok", code_of(reply)
-    return parse_frame(reply[64:]).parts
-
-
-@dataclass
-class Marks:
-    """Remembers what the schedule marked."""
-
-    rows: list[tuple[str, str, str, Any]] = field(default_factory=list)
-
-    def sent(self, step: Step, department: str, size_bytes: int) -> None:
-        self.rows.append(("sent", step.value, department, size_bytes))
-
-    def answered(self, step: Step, department: str, size_bytes: int) -> None:
-        self.rows.append(("answered", step.value, department, size_bytes))
-
-    def refused(self, step: Step, department: str, code: str) -> None:
-        self.rows.append(("refused", step.value, department, code))
-
-    def lost(self, step: Step, department: str, code: str) -> None:
-        self.rows.append(("lost", step.value, department, code))
-
-
-class EngineRelay:
-    """Carries requests to engines in this process.
-
-    `alter` may change a request, or return None to lose the department; `alter_reply` may change a reply, or return None to lose
-    it after the department has acted.
-    """
-
-    def __init__(
-        self,
-        engines: Mapping[str, NodeEngine],
-        alter: Callable[[Step, str, bytes], bytes | None] = lambda _step, _name, data: data,
-        alter_reply: Callable[[Step, str, bytes], bytes | None] = lambda _step, _name, data: data,
-    ) -> None:
-        self._engines = engines
-        self._alter, self._alter_reply = alter, alter_reply
-        self.messages_pushed = 0
-        self.seen: list[tuple[str, bytes, bytes]] = []
-
-    def exchange(
-        self,
-        requests: Mapping[str, bytes],
-        timeout_s: float,
-        on_reply: Callable[[str, bytes | Lost], None] | None = None,
-    ) -> dict[str, bytes | Lost]:
-        answers: dict[str, bytes | Lost] = {}
-        for name, data in requests.items():
-            self.messages_pushed += 1
-            step = parse_request(data).step
-            altered = self._alter(step, name, data)
-            reply = None
-            if altered is not None:
-                answer = self._engines[name].answer(altered)
-                self.seen.append((name, altered, answer))
-                reply = self._alter_reply(step, name, answer)
-            answers[name] = Lost("node.unreachable") if reply is None else reply
-            if on_reply is not None:
-                on_reply(name, answers[name])
-        return answers
-
-
-class Engines(dict[str, NodeEngine]):
-    """The nodes' engines, each started when it is first asked for."""
-
-    def __init__(self, homes: Mapping[str, NodeHome], clock: Callable[[], float]) -> None:
-        super().__init__()
-        self._homes, self._clock = homes, clock
-
-    def __missing__(self, name: str) -> NodeEngine:
-        self[name] = NodeEngine(self._homes[name], self._clock)
-        return self[name]
-
-
-class Region:
+class Region(Nodes):
     """Six nodes that trust each other, and the officers' acts. The folder holds all of its state, so it can be copied."""
 
     def __init__(
@@ -200,24 +87,9 @@ class Region:
         clock: Callable[[], float] = time.time,
         lead_share: float = 1.0,
     ) -> None:
-        self.folder = folder
-        self.clock = clock
-        self.departments = departments
+        super().__init__(folder, clock)
         write_small_extracts(folder, people, departments, lead_share)
-        self.centre_key = generate_signing_key()
-        centre = CentreCard(
-            approval_key=signing_public_key(self.centre_key).hex(),
-            api_key=signing_public_key(generate_signing_key()).hex(),
-            url="https://127.0.0.1:1",
-            superlink="127.0.0.1:2",
-        )
-        self.homes = {name: create_node(folder / name, self.config(name, policy)) for name in departments}
-        self.cards = {name: make_card(home, flower_public_key(home)) for name, home in self.homes.items()}
-        for home in self.homes.values():
-            pin(home, centre)
-            for card in self.cards.values():
-                pin(home, card)
-        self.engines = Engines(self.homes, clock)
+        self.meet({name: create_node(folder / name, self.config(name, policy)) for name in departments})
 
     def copy(self, folder: Path, clock: Callable[[], float] | None = None) -> "Region":
         """Return the same region in another folder: what happens to one is not seen by the other."""
@@ -227,29 +99,6 @@ class Region:
         twin.homes = {name: NodeHome(folder / name) for name in self.departments}
         twin.engines = Engines(twin.homes, twin.clock)
         return twin
-
-    def close(self) -> None:
-        """Stop every node."""
-        for name in list(self.engines):
-            self.stop(name)
-
-    def stop(self, name: str) -> None:
-        """End a node's process; it is started again, over the same folder, when it is next asked."""
-        engine = self.engines.pop(name, None)
-        if engine is not None:
-            engine.db.dispose()
-        self.homes[name] = NodeHome(self.folder / name)
-
-    def restart(self, name: str) -> NodeEngine:
-        """Return a new engine over a node's folder, as after a restart of its process."""
-        self.stop(name)
-        return self.engines[name]
-
-    def set_policy(self, name: str, **changes: Any) -> None:
-        """Let a department change its site policy, and restart it."""
-        config = self.homes[name].config
-        write_config(self.folder / name, config.model_copy(update={"policy": config.policy.model_copy(update=changes)}))
-        self.stop(name)
 
     def config(self, name: str, policy: SitePolicy) -> NodeConfig:
         return NodeConfig(
@@ -273,12 +122,6 @@ class Region:
         }
         return draft_grant(self.homes[LEAD], self.cards[LEAD], self.departments, GrantTerms(**(terms | changes)))
 
-    def sign(self, grant: Grant) -> SignedGrant:
-        signed = SignedGrant(grant=grant, signatures=(sign_grant(grant, "centre", "centre", self.centre_key),))
-        for name in self.departments:
-            signed = sign_as_owner(self.engines[name], signed)
-        return signed
-
     def schedule(
         self,
         signed: SignedGrant,
@@ -288,9 +131,7 @@ class Region:
         mode: Mode = "both",
         departments: tuple[str, ...] | None = None,
     ) -> SignedManifest:
-        offers = [make_offer(self.engines[name], signed, run_id, attempt) for name in departments or self.departments]
-        run = {"run_id": run_id, "run_number": run_number, "attempt": attempt}
-        return make_manifest(self.homes[LEAD], signed, run, offers, mode, int(self.clock()))
+        return self.scheduled(LEAD, signed, (run_id, run_number, attempt), mode, departments)
 
     def run(
         self,
@@ -312,10 +153,6 @@ class Region:
         except Interrupted:
             return
         raise AssertionError(f"the run did not come to {step.value}")
-
-    def run_folder(self, manifest: SignedManifest) -> RunFolder:
-        """Return what the coordinator keeps of an attempt."""
-        return RunFolder(self.folder / "coordinator", manifest.manifest.run_id, manifest.manifest.attempt)
 
     def ask(self, step: Step, name: str, data: bytes) -> str:
         """Return the code of a node's reply to a request for a step, or `ok`."""

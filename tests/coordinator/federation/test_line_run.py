@@ -454,3 +454,27 @@ def test_the_coordinators_line_imports_no_training() -> None:
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["False", "False"]
     assert line_round.robust_average is not None
+
+
+def test_a_department_that_was_away_when_the_model_was_handed_out_is_asked_again(tmp_path: Path) -> None:
+    line = Line(tmp_path, rounds=1)
+    away = iter([True])
+    relay = LineRelay(
+        line.nodes, lose=lambda step, name, _: step is Step.LINE_MODEL and name == NODE and next(away, False)
+    )
+    outcome = line.run(relay)
+    assert outcome["run"]["missing"] == {}
+    assert relay.asked(Step.LINE_MODEL, 1) == [*PARTIES, NODE]
+    assert all(node.model == line.final(1).tobytes() for node in line.nodes.values())
+
+
+def test_a_share_that_its_dealer_did_not_sign_costs_the_dealer_its_round_and_not_the_receivers(tmp_path: Path) -> None:
+    line = Line(tmp_path, rounds=1)
+    receiver = next(name for name in PARTIES if name != NODE)
+
+    def broken(parts: dict[str, bytes]) -> dict[str, bytes]:
+        envelope = parts[f"shares/{receiver}"]
+        return {**parts, f"shares/{receiver}": envelope[:-1] + bytes([envelope[-1] ^ 1])}
+
+    outcome = line.run(changed(line, Step.LINE_SHARES, NODE, broken))
+    assert outcome["line"]["rounds"][0]["dropped"] == {NODE: "envelope.bad_signature"}

@@ -44,3 +44,11 @@ def test_the_marks_of_a_round_are_rows_of_that_round(world: World) -> None:
         (2, "tax", "answered", ""),
     ]
     assert (steps[2]["request_bytes"], steps[2]["reply_bytes"]) == (10, 20)
+
+
+def test_a_line_asks_for_a_lost_message_soon_and_the_main_job_as_before() -> None:
+    from coordinator.federation.exchange import Patience
+    from coordinator.federation.run_child import patience_of
+
+    assert patience_of("line").ask_again_s < Patience().ask_again_s
+    assert patience_of("evidence") == Patience()

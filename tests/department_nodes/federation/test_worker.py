@@ -96,3 +96,28 @@ def test_the_local_relay_drops_tampers_and_repeats() -> None:
     assert outcomes == {"tax": b"A!", "health": lost, "housing": Lost(NODE_FAILED), "absent": lost}
     assert heard == list(requests)
     assert relay.messages_pushed == 8
+
+
+def test_a_message_of_which_no_piece_comes_any_more_is_given_up() -> None:
+    now, ready = [0.0], [False]
+
+    def pull(object_id: str) -> bytes:
+        if not ready[0]:
+            raise worker.ObjectUnavailableError(object_id)
+        return b"piece"
+
+    pull_piece = worker.impatient(pull, lambda: now[0])
+    now[0] = worker.LONGEST_SILENCE_S
+    with pytest.raises(worker.ObjectUnavailableError):
+        pull_piece("a")
+    ready[0] = True
+    assert pull_piece("a") == b"piece"
+    # Counted from the last piece that came, so a long message that moves is waited for.
+    ready[0] = False
+    now[0] += worker.LONGEST_SILENCE_S
+    with pytest.raises(worker.ObjectUnavailableError):
+        pull_piece("b")
+    now[0] += 0.1
+    with pytest.raises(DoudiError) as caught:
+        pull_piece("b")
+    assert caught.value.code == "worker.incomplete_message"

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from line_region import SHORT_TRAINING, Line
+from line_rounds_driver import RoundDriver
 
 from crypto.errors import DoudiError
 from department_nodes.guard import verify_grant_terms
@@ -11,6 +12,8 @@ from department_nodes.lines.officers import DISTRIBUTED_DEFAULTS
 from department_nodes.offers import make_offer
 from department_nodes.preview import preview_grant
 from policies.contracts.grant import LineGrant, Operation, SignedGrant
+from policies.contracts.line_grant import honest_survivors
+from policies.contracts.steps import Step
 
 SHARED_NOISE = replace(DISTRIBUTED_DEFAULTS, rounds=2)
 
@@ -119,10 +122,25 @@ def test_a_node_offers_no_keys_for_a_grant_that_not_everybody_signed(line):
 def test_bits_that_the_regions_grant_does_not_give_to_lines_are_not_used(tmp_path):
     line = Line(tmp_path / "line", regions=3, operations=(Operation.LINK, Operation.TRAIN))
     signed = line.sign(line.draft(SHORT_TRAINING))
-    with pytest.raises(DoudiError) as account:
-        line.run(signed, line.schedule(signed))
-    assert account.value.code == "line.too_few_survivors"
+    driver = RoundDriver(line, signed, line.schedule(signed))
+    assert {driver.code(name, driver.request(Step.LINE_KEYS)) for name in line.parties} == {"line.no_bits"}
     line.close()
+
+
+@pytest.mark.parametrize(
+    ("survivors", "percent", "counted"), [(3, 67, 2), (3, 100, 3), (22, 67, 14), (24, 58, 13), (32, 34, 10)]
+)
+def test_honest_survivors_are_whole_departments_rounded_down(survivors, percent, counted):
+    assert honest_survivors(survivors, percent) == counted
+
+
+def test_shared_noise_may_not_count_on_departments_that_a_dishonest_third_may_be(line):
+    grant = line.draft(SHARED_NOISE)
+    assert changed(grant, "training", honest_percent=100).training.honest_percent == 100
+    four = Line(line.folder / "four", regions=4)
+    with pytest.raises(ValueError, match="honest share"):
+        changed(four.draft(SHARED_NOISE), "training", honest_percent=100)
+    four.close()
 
 
 def test_the_preview_names_cost_messages_and_refusal(line):

@@ -283,3 +283,36 @@ def test_arrays_that_do_not_fit_are_refused(code: str, features: Any, target: An
 def test_there_is_no_spec_that_means_no_privacy(values: tuple[float, float, float, int, float]) -> None:
     with pytest.raises(DoudiError, match=r"privacy\.bad_spec"):
         DpSgdSpec(*values)
+
+
+def test_what_one_person_adds_to_a_large_batch_stays_within_the_room_that_the_noise_has() -> None:
+    """Sums over a million people under a model that gives all of them the same large step."""
+    generator = np.random.default_rng(5)
+    people = 1_000_000
+    features = np.zeros((people, SHAPE.width), np.float32)
+    features[np.arange(people), generator.integers(0, SHAPE.width, people)] = 1
+    target = np.where(generator.random(people) < 0.3, 1.58, -0.58).astype(np.float32)
+    hostile = network()
+    hostile.parameters[-1] = 6.0
+    spec = DpSgdSpec(0.1, 1e-3, sample_rate=1.0, steps=1, learning_rate=1.0)
+
+    def summed(rows: np.ndarray) -> np.ndarray:
+        source = _Listening()
+        train_local(hostile, features, target, rows, spec, 1, source)
+        return source.noised
+
+    rows = np.arange(people)
+    difference = float(np.linalg.norm(summed(rows) - summed(rows[1:])))
+    # Measured: 7·10^-4 below C with parts summed in float64, 2·10^-3 above with one float32 sum; the noise has room for 4·10^-3.
+    assert 0.9 * spec.clip_norm < difference <= spec.clip_norm * (1 + 1e-3)
+
+
+class _Listening(UnsafeSeededNoise):
+    """Gives no noise, and keeps the array to which the sum is added, in float64 and before anything is rounded."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+    def gaussian(self, count: int) -> np.ndarray:
+        self.noised = np.zeros(count)
+        return self.noised
