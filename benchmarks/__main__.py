@@ -81,7 +81,7 @@ def _measure(
         figures["epsilon"] = 1.0
         figures.setdefault("auc_joined_8_states", None)
     else:
-        for key in ("line_auc", "local_auc", "distributed_auc"):
+        for key in ("line_auc", "local_auc", "started_auc", "distributed_auc"):
             figures.setdefault(key, None)
     for part, measure in parts.items():
         started = time.perf_counter()

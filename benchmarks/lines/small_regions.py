@@ -23,51 +23,42 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.main_job import SPLIT_SEED
 from benchmarks.statistics import PooledRegion
+from coordinator.federation.line_strategy import ServerState, apply_average
 from crypto import discrete_gaussian
 from crypto.randomised_response import debias, keep_threshold
 from demo.cluster import DEPARTMENTS, LEAD
 from demo.extracts import make_extracts
-from department_nodes.privacy.accountant import calibrate_distributed, calibrate_noise, epsilon
-from department_nodes.privacy.mechanisms import GaussianSteps, distributed_terms
+from department_nodes.lines.costs import noise_of, round_spec
+from department_nodes.lines.officers import DISTRIBUTED_DEFAULTS, LOCAL_DEFAULTS, TrainingTerms
+from department_nodes.lines.start import StartingModel, train_evidence
+from department_nodes.lines.training import start_network
+from department_nodes.privacy.accountant import calibrate_distributed
+from department_nodes.privacy.mechanisms import distributed_terms
 from department_nodes.privacy.randomness import OperatingSystemNoise
 from department_nodes.training.dp_sgd import (
-    DpSgdSpec,
     PlainSgdSpec,
     clipped_gradient_sum,
     train_local,
     train_without_privacy,
 )
 from department_nodes.training.evidence_model import TrainingSettings, train_evidence_model
-from department_nodes.training.line_model import LineNetwork, LineShape
+from department_nodes.training.line_model import LineNetwork
 from policies.contracts.line_grant import most_honest
-from policies.standards.model_loader import load_model_standard
 
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
 
-LABEL_EPSILON_MILLI, DELTA = 1000, 1e-6
+LABEL_EPSILON_MILLI, DELTA, EPSILONS = 1000, 1e-6, (1, 3, 8)
 LOCAL_ARMS: Mapping[str, TrainingSettings] = {"default": TrainingSettings(), "longer": TrainingSettings(epochs=60)}
 LOGISTIC_DECAY = 0.3
 NO_PRIVACY = "none"
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """How a line trains, for all departments, ε and placements. Tuned on other splits and bits of the same people."""
-
-    rounds: int = 40
-    local_steps: int = 1
-    sample_rate: float = 1.0
-    clip_norm: float = 8.0
-    learning_rate: float = 0.5
-    server_momentum: float = 0.85
-    cohort: int = 32
-    min_survivors: int = 24
-    honest: int = most_honest(32, 24)
-
-
-SCHEDULE = Schedule()
+# Cohorts of this many areas stand for lines; the fewest survivors and the honest among them are what a grant would allow.
+COHORT, MIN_SURVIVORS = 32, 24
+HONEST = most_honest(COHORT, MIN_SURVIVORS)
+STARTED_FROM = "3"
 
 
 @dataclass(frozen=True)
@@ -89,12 +80,12 @@ class Department:
         return float(np.mean(found))
 
 
-def measure(data: Path, epsilons: Sequence[float] = (1, 3, 8)) -> dict[str, Any]:
-    """Return the AUC of small regions alone, on a line and with distributed noise, by ε: means and per department."""
+def measure(data: Path) -> dict[str, Any]:
+    """Return the AUC of small regions alone, on a line, started from it, and with distributed noise: means and by department."""
     started = perf_counter()
     noise = {
-        "local": {_key(wanted): _local_noise(wanted) for wanted in epsilons},
-        "distributed": {_key(wanted): _distributed_noise(wanted) for wanted in epsilons},
+        "local": {_key(wanted): _noise(LOCAL_DEFAULTS, wanted) for wanted in EPSILONS},
+        "distributed": {_key(wanted): _noise(DISTRIBUTED_DEFAULTS, wanted) for wanted in EPSILONS},
     }
     with TemporaryDirectory(prefix="doudi-small-") as folder:
         tables = _measured(data, Path(folder), noise)
@@ -106,7 +97,8 @@ def measure(data: Path, epsilons: Sequence[float] = (1, 3, 8)) -> dict[str, Any]
         "line_auc": line,
         "local_auc": local_auc,
         "distributed_auc": distributed,
-        "gain_at_3": round(line["3"] - local_auc, 4) if "3" in line else None,
+        "started_auc": _mean(table["started"][STARTED_FROM] for table in tables.values()),
+        "gain_at_3": round(line["3"] - local_auc, 4),
         "small_regions": {
             "per_department": tables,
             # The best way to train alone is chosen by the held-out labels: in favour of training alone.
@@ -114,13 +106,10 @@ def measure(data: Path, epsilons: Sequence[float] = (1, 3, 8)) -> dict[str, Any]
             "local_auc_by_arm": {
                 arm: _mean(table["local"][arm] for table in tables.values()) for arm in (*LOCAL_ARMS, "logistic")
             },
-            "settings": asdict(SCHEDULE) | {"hidden_units": load_model_standard("perceptron").hidden_units},
+            "settings": asdict(LOCAL_DEFAULTS) | {"cohort": COHORT, "min_survivors": MIN_SURVIVORS, "honest": HONEST},
             "delta": DELTA,
             "label_epsilon": LABEL_EPSILON_MILLI / 1000,
             "noise_multiplier": noise,
-            "epsilon_of_line": {
-                key: round(epsilon([_steps(multiplier)], DELTA), 4) for key, multiplier in noise["local"].items()
-            },
             "seconds": round(perf_counter() - started, 1),
         },
     }
@@ -145,19 +134,25 @@ def _one_thread() -> None:
 
 def _department_table(department: Department, noise: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
     """Return one department's AUC by arm and ε, and how long each took."""
-    table: dict[str, Any] = {"local": {}, "line": {}, "distributed": {}, "seconds": {}}
-    arms: list[tuple[str, str, Callable[[], Float32Array]]] = [("local", "logistic", partial(_logistic, department))]
-    arms += [("local", arm, partial(_alone, department, settings)) for arm, settings in LOCAL_ARMS.items()]
-    arms += [("line", key, partial(_line, department, _local_average(z))) for key, z in noise["local"].items()]
-    arms += [("line", NO_PRIVACY, partial(_line, department, _plain_average()))]
-    arms += [
-        ("distributed", key, partial(_line, department, _distributed_average(z)))
-        for key, z in noise["distributed"].items()
-    ]
-    for arm, key, scores in arms:
+    table: dict[str, Any] = {"local": {}, "line": {}, "started": {}, "distributed": {}, "seconds": {}}
+
+    def score(arm: str, key: str, scores: Callable[[], Float32Array]) -> None:
         started = perf_counter()
         table[arm][key] = round(department.auc(scores()), 4)
         table["seconds"][f"{arm} {key}"] = round(perf_counter() - started, 1)
+
+    score("local", "logistic", partial(_logistic, department))
+    for arm, settings in LOCAL_ARMS.items():
+        score("local", arm, partial(_alone, department, settings))
+    averages = {key: _local_average(multiplier) for key, multiplier in noise["local"].items()}
+    for key, average in {**averages, NO_PRIVACY: _plain_average()}.items():
+        network = _line(department, LOCAL_DEFAULTS, average)
+        score("line", key, partial(_scores, department, network))
+        if key == STARTED_FROM:
+            score("started", key, partial(_started, department, network))
+    for key, multiplier in noise["distributed"].items():
+        network = _line(department, DISTRIBUTED_DEFAULTS, _distributed_average(multiplier))
+        score("distributed", key, partial(_scores, department, network))
     return table
 
 
@@ -195,31 +190,42 @@ def _with_one(features: Float32Array) -> Float64Array:
 _Average = Callable[[Department, LineNetwork], Float64Array]
 
 
-def _line(department: Department, average: _Average) -> Float32Array:
-    """Return everybody's score by the line's model: rounds of `average`, with the coordinator's momentum."""
-    standard = load_model_standard("perceptron")
-    shape = LineShape(department.features.shape[1], standard.hidden_units)
-    start = LineNetwork.initial(shape, bytes.fromhex(standard.initial_seed))
-    offset, velocity = np.zeros(shape.parameters), np.zeros(shape.parameters)
-    network = start
-    for _ in range(SCHEDULE.rounds):
-        velocity = SCHEDULE.server_momentum * velocity + average(department, network)
-        offset += velocity
-        network = LineNetwork(shape, start.parameters + torch.from_numpy(offset.astype(np.float32)))
+def _line(department: Department, terms: TrainingTerms, average: _Average) -> LineNetwork:
+    """Return the line's model: rounds of `average`, and the coordinator's own steps."""
+    width, state = department.features.shape[1], ServerState.initial()
+    for _ in range(terms.rounds):
+        network = start_network("perceptron", 1, width, state.model())
+        state = apply_average(state, average(department, network), terms.aggregation(MIN_SURVIVORS)).state
+    return start_network("perceptron", 1, width, state.model())
+
+
+def _scores(department: Department, network: LineNetwork) -> Float32Array:
+    """Return everybody's score by the line's model."""
     return np.asarray(network.logits(torch.from_numpy(department.features)).numpy(), np.float32)
+
+
+def _started(department: Department, network: LineNetwork) -> Float32Array:
+    """Return everybody's score when each area's own training starts from the line's model, as a node does it."""
+    start = StartingModel(network.digest(), network)
+    scores = np.zeros(len(department.target), np.float32)
+    for train, held_out in zip(department.train, department.held_out, strict=True):
+        both = np.concatenate([train, held_out])
+        features, target = department.features[both], department.target[both]
+        found = train_evidence(features, target, np.arange(len(train)), TrainingSettings(), start)
+        scores[held_out] = found.logits[len(train) :]
+    return scores
 
 
 def _local_average(noise_multiplier: float) -> _Average:
     """Return the round of placement `local`: each area's own noise, updates averaged by people."""
-    rate, steps, learning_rate = SCHEDULE.sample_rate, SCHEDULE.local_steps, SCHEDULE.learning_rate
-    spec = DpSgdSpec(SCHEDULE.clip_norm, noise_multiplier, rate, steps, learning_rate)
-    return partial(_average_by_people, partial(train_local, spec=spec))
+    return partial(_average_by_people, partial(train_local, spec=round_spec(LOCAL_DEFAULTS, noise_multiplier)))
 
 
 def _plain_average() -> _Average:
     """Return the same round with neither clipping nor noise."""
-    spec = PlainSgdSpec(SCHEDULE.sample_rate, SCHEDULE.local_steps, SCHEDULE.learning_rate)
-    return partial(_average_by_people, partial(train_without_privacy, spec=spec))
+    spec = round_spec(LOCAL_DEFAULTS, 1.0)
+    plain = PlainSgdSpec(spec.sample_rate, spec.steps, spec.learning_rate)
+    return partial(_average_by_people, partial(train_without_privacy, spec=plain))
 
 
 def _average_by_people(
@@ -238,18 +244,19 @@ def _distributed_average(noise_multiplier: float) -> _Average:
 
     def average(department: Department, network: LineNetwork) -> Float64Array:
         parameters = network.shape.parameters
-        terms = distributed_terms(SCHEDULE.clip_norm, noise_multiplier, parameters, SCHEDULE.honest)
+        clip_norm = DISTRIBUTED_DEFAULTS.clip_norm_milli / 1000
+        terms = distributed_terms(clip_norm, noise_multiplier, parameters, HONEST)
         total = np.zeros(parameters)
-        for start in range(0, len(department.train), SCHEDULE.cohort):
-            areas = department.train[start : start + SCHEDULE.cohort]
+        for start in range(0, len(department.train), COHORT):
+            areas = department.train[start : start + COHORT]
             # Each area rounds its own sum; summed before, a coordinate moves by at most 16 units, of noise of 2^20.
             rows = np.concatenate(areas)
-            summed = clipped_gradient_sum(network, department.features, department.target, rows, SCHEDULE.clip_norm)
+            summed = clipped_gradient_sum(network, department.features, department.target, rows, clip_norm)
             units = np.rint(-summed * terms.scale).astype(np.int64)
             for _ in areas:
                 units += discrete_gaussian.sample(parameters)
             total += units / terms.scale
-        return SCHEDULE.learning_rate * total / _people(department)
+        return total / _people(department)
 
     return average
 
@@ -258,16 +265,10 @@ def _people(department: Department) -> int:
     return sum(len(rows) for rows in department.train)
 
 
-def _steps(noise_multiplier: float) -> GaussianSteps:
-    return GaussianSteps(noise_multiplier, SCHEDULE.sample_rate, SCHEDULE.rounds * SCHEDULE.local_steps)
-
-
-def _local_noise(wanted: float) -> float:
-    return calibrate_noise(wanted, DELTA, SCHEDULE.sample_rate, SCHEDULE.rounds * SCHEDULE.local_steps)
-
-
-def _distributed_noise(wanted: float) -> float:
-    return calibrate_distributed(wanted, DELTA, SCHEDULE.rounds, honest=SCHEDULE.honest)
+def _noise(terms: TrainingTerms, wanted: float) -> float:
+    if terms.placement == "distributed":
+        return calibrate_distributed(wanted, DELTA, terms.rounds, honest=HONEST)
+    return noise_of(terms, wanted, DELTA)
 
 
 def _department(region: PooledRegion, name: str, bits: npt.NDArray[np.uint8]) -> Department:
