@@ -14,13 +14,14 @@ import typer
 
 from command_line.console import LANGUAGE_OPTION, Console, Language, ending_with_code, note, show_fact, show_time
 from command_line.documents import read_document_bytes, write_document
+from command_line.paging import every_item
 from coordinator.config import LOOPBACK, CoordinatorConfig, load_config
 from coordinator.grants.keys import compare_keys, merge_signatures, verify_each_signature
 from coordinator.grants.summary import grant_summary
 from coordinator.installation import Installation, install
 from coordinator.officer import Officer, read_grant
 from coordinator.projects.api import ProjectRequest
-from coordinator.runs.states import ENDED
+from coordinator.runs.states import ENDED, RunState
 from coordinator.texts import TEXTS
 from crypto.canonical import canonical_json
 from policies.contracts.cards import DepartmentCard
@@ -34,6 +35,8 @@ app = typer.Typer(
 )
 
 console = Console(TEXTS)
+
+ACTIVE = tuple(state for state in RunState if state not in ENDED)
 
 Home = Annotated[Path, typer.Option("--home", help="the coordinator's home folder")]
 OfficerHome = Annotated[Path, typer.Option("--officer-home", help="the officer's folder, on the officer's own device")]
@@ -217,10 +220,10 @@ def status(officer_home: OfficerHome, as_json: AsJson = False) -> None:
     """Show whether the coordinator answers, who is registered and when each party was last seen."""
     officer = _officer(officer_home)
     officer.health()
-    parties, projects, runs = (officer.get(f"/v1/{name}") for name in ("parties", "projects", "runs"))
-    active = sum(found["state"] not in ENDED for found in runs)
-    departments = [party for party in parties if party["role"] == "department"]
-    counts = {"parties": len(departments), "projects": len(projects), "active": active}
+    departments = [party for party in every_item(officer.get, "/v1/parties") if party["role"] == "department"]
+    projects = sum(1 for _ in every_item(officer.get, "/v1/projects"))
+    active = sum(1 for state in ACTIVE for _ in every_item(officer.get, f"/v1/runs?state={state}"))
+    counts = {"parties": len(departments), "projects": projects, "active": active}
     listed = [_party_facts(party) for party in departments]
     facts = {**counts, "departments": listed}
     show_fact(console.text("status", **counts), facts, as_json=as_json)
@@ -237,7 +240,7 @@ def runs(
     as_json: AsJson = False,
 ) -> None:
     """List the runs, newest first."""
-    found = _officer(officer_home).get(f"/v1/runs?state={state}" if state else "/v1/runs")
+    found = list(every_item(_officer(officer_home).get, f"/v1/runs?state={state}" if state else "/v1/runs"))
     rows = [
         {
             **row,
@@ -260,7 +263,7 @@ def events(
     as_json: AsJson = False,
 ) -> None:
     """List what was done: names, codes and counts."""
-    found = _officer(officer_home).get(f"/v1/events?after={after}")
+    found = list(every_item(_officer(officer_home).get, f"/v1/events?after={after}"))
     rows = [
         {**row, "at": show_time(row["at"]), "run": row["run_id"] or "–", "subject": row["subject"] or "–"}
         for row in found

@@ -6,7 +6,7 @@ deletions by triggers; whoever owns the database file can still rewrite it, whic
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from coordinator.db.base import Base, RowNumber, UnixSeconds
 from coordinator.db.session import now_s
+from coordinator.paging import Order, PageRequest, Slice, page_of
 from crypto.errors import DoudiError
 
 COORDINATOR = "coordinator"
@@ -107,6 +108,9 @@ class EventRow(Base):
     counts: Mapped[dict[str, int]] = mapped_column(JSON, comment="integers by name, no text")
 
 
+IN_SEQUENCE = Order("events", (EventRow.sequence,))
+
+
 def is_code(text: str) -> bool:
     """Return whether a text has the form of a reason code, so that it may be stored and shown."""
     return len(text) <= _MAX_CODE_CHARACTERS and _CODE.fullmatch(text) is not None
@@ -136,9 +140,9 @@ def record(session: Session, event: Event) -> None:
     session.flush()
 
 
-def list_events(session: Session, after: int, limit: int, run_id: str | None = None) -> Sequence[EventRow]:
-    """Return events with a sequence above `after`, oldest first."""
-    query = select(EventRow).where(EventRow.sequence > after).order_by(EventRow.sequence).limit(limit)
+def list_events(session: Session, after: int, wanted: PageRequest, run_id: str | None = None) -> Slice[EventRow]:
+    """Return a page of the events with a sequence above `after`, oldest first."""
+    query = select(EventRow).where(EventRow.sequence > after)
     if run_id is not None:
         query = query.where(EventRow.run_id == run_id)
-    return session.scalars(query).all()
+    return page_of(session, query, IN_SEQUENCE, wanted)

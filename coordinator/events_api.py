@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from coordinator import events
 from coordinator.context import Context
+from coordinator.paging import Page, PageQuery
 from coordinator.parties.authentication import Authenticated, require_party
 from coordinator.parties.services import CENTRE
 
@@ -34,11 +35,12 @@ class EventView(BaseModel):
 def list_events(
     caller: Authenticated,
     context: Context,
+    wanted: PageQuery,
     after: Annotated[int, Query(ge=0, le=2**53, description="only events with a higher sequence")] = 0,
     run_id: Annotated[str | None, Query(pattern=r"^[a-z][a-z0-9_-]{0,62}$", description="only one run's")] = None,
-) -> list[EventView]:
-    """Return events in the order of recording, at most the configured number; ask again after the last sequence."""
+) -> Page[EventView]:
+    """Return events in the order of recording."""
     require_party(caller, CENTRE)
     with context.read() as session:
-        rows = events.list_events(session, after, context.config.limits.max_listed_rows, run_id)
-        return [EventView.model_validate(row) for row in rows]
+        found = events.list_events(session, after, wanted, run_id)
+        return Page(items=[EventView.model_validate(row) for row in found.rows], next_cursor=found.next_cursor)

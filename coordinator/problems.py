@@ -38,6 +38,9 @@ PROBLEMS: Mapping[str, Problem] = {
     "request.malformed": Problem(
         422, "Malformed request", "A path or query value is out of range.", "See the API table."
     ),
+    "request.bad_cursor": Problem(
+        422, "Unusable cursor", "The cursor is none that this list gave.", "Begin again without a cursor."
+    ),
     "request.not_found": Problem(404, "No such address", "The coordinator has no such address.", "See the API table."),
     "request.method_not_allowed": Problem(
         405, "Wrong method", "This address has no such method.", "See the API table."

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -19,6 +20,7 @@ from typing import IO, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from command_line.documents import write_atomically
+from command_line.paging import every_item
 from crypto.errors import DoudiError
 from department_nodes.client import CoordinatorClient
 from department_nodes.engine import NodeEngine
@@ -63,7 +65,7 @@ class KeyOfferer:
     def look(self) -> None:
         """Offer keys once for every waiting run. A refusal is recorded once, and tried again unless it is final."""
         department = self._engine.home.config.department
-        for run in _runs(self._client.get(f"/v1/runs?state=gathering_keys&department={department}")):
+        for run in _runs(every_item(self._client.get, f"/v1/runs?state=gathering_keys&department={department}")):
             if (run.run_id, run.attempt) in self._settled:
                 continue
             try:
@@ -98,11 +100,11 @@ class KeyOfferer:
             record(session, event)
 
 
-def _runs(answer: Any) -> list[WaitingRun]:
+def _runs(items: Iterable[Any]) -> list[WaitingRun]:
     """Return the coordinator's list. Raises `coordinator.bad_answer`."""
     try:
-        return [WaitingRun.model_validate(run) for run in answer]
-    except (TypeError, ValidationError):
+        return [WaitingRun.model_validate(run) for run in items]
+    except ValidationError:
         raise DoudiError("coordinator.bad_answer", "the coordinator's list of runs has the wrong form") from None
 
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from coordinator.context import Context
 from coordinator.openapi import documented_body
+from coordinator.paging import Page, PageQuery
 from coordinator.parties import services
 from coordinator.parties.authentication import Authenticated, parsed, require_party
 from coordinator.parties.models import PartyRow
@@ -27,10 +28,11 @@ class PartyView(BaseModel):
 
 
 @router.get("", summary="List the registered parties")
-def list_parties(caller: Authenticated, context: Context) -> list[PartyView]:
+def list_parties(caller: Authenticated, context: Context, wanted: PageQuery) -> Page[PartyView]:
     """Return every party with its public card. Do not trust a key because it stands here: compare the fingerprint."""
     with context.read() as session:
-        return [_view(row) for row in services.list_parties(session)]
+        found = services.list_parties(session, wanted)
+        return Page(items=[_view(row) for row in found.rows], next_cursor=found.next_cursor)
 
 
 @router.post(

@@ -1,12 +1,13 @@
 """Registering parties and looking them up. Called within a transaction that the caller opens."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from coordinator.db.session import now_s
 from coordinator.events import COORDINATOR, Event, EventType, record
+from coordinator.paging import Order, PageRequest, Slice, page_of
 from coordinator.parties.models import PartyRow
 from crypto.errors import DoudiError
 from policies.contracts.cards import DepartmentCard
@@ -14,6 +15,7 @@ from policies.contracts.cards import DepartmentCard
 CENTRE = "centre"
 # Names that stand for somebody else in signatures, requests or events.
 RESERVED_NAMES = frozenset({CENTRE, COORDINATOR})
+BY_NAME = Order("parties", (PartyRow.name,))
 
 
 def ensure_centre(session: Session, api_key: str) -> None:
@@ -66,11 +68,12 @@ def store_party(session: Session, card: DepartmentCard, *, replace: bool) -> boo
     return True
 
 
-def list_parties(session: Session) -> Sequence[PartyRow]:
-    """Return all parties by name."""
-    return session.scalars(select(PartyRow).order_by(PartyRow.name)).all()
+def list_parties(session: Session, wanted: PageRequest) -> Slice[PartyRow]:
+    """Return a page of the parties, by name."""
+    return page_of(session, select(PartyRow), BY_NAME, wanted)
 
 
 def department_cards(session: Session) -> Mapping[str, DepartmentCard]:
     """Return the registered cards by department."""
-    return {row.name: DepartmentCard.parse(row.card) for row in list_parties(session) if row.card is not None}
+    rows = session.scalars(select(PartyRow).order_by(PartyRow.name))
+    return {row.name: DepartmentCard.parse(row.card) for row in rows if row.card is not None}

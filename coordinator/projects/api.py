@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from coordinator.context import Context
 from coordinator.openapi import documented_body
+from coordinator.paging import Page, PageQuery
 from coordinator.parties.authentication import Authenticated, parsed
 from coordinator.projects import services
 from policies.contracts.base import Document, Slug
@@ -63,10 +64,11 @@ def create_project(
 
 
 @router.get("", summary="List the own projects")
-def list_projects(caller: Authenticated, context: Context) -> list[ProjectView]:
+def list_projects(caller: Authenticated, context: Context, wanted: PageQuery) -> Page[ProjectView]:
     """Return the projects that the caller leads or takes part in; the centre sees all."""
     with context.read() as session:
-        return [ProjectView.model_validate(row) for row in services.list_projects(session, caller.name)]
+        found = services.list_projects(session, caller.name, wanted)
+        return Page(items=[ProjectView.model_validate(row) for row in found.rows], next_cursor=found.next_cursor)
 
 
 @router.get("/{project_id}", summary="Show a project")

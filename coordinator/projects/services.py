@@ -1,17 +1,18 @@
 """Creating projects and deciding who may see one."""
 
-from collections.abc import Sequence
-
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select, true
 from sqlalchemy.orm import Session
 
 from coordinator.db.session import now_s
 from coordinator.events import Event, EventType, record
 from coordinator.grants.models import GrantPartyRow, GrantRow
+from coordinator.paging import Order, PageRequest, Slice, page_of
 from coordinator.parties.models import PartyRow
 from coordinator.parties.services import CENTRE
 from coordinator.projects.models import ProjectRow
 from crypto.errors import DoudiError
+
+BY_NAME = Order("projects", (ProjectRow.project_id,))
 
 
 def create_project(
@@ -45,17 +46,9 @@ def create_project(
     return row, True
 
 
-def list_projects(session: Session, caller: str) -> Sequence[ProjectRow]:
-    """Return the projects that the caller leads or that a grant names it in; the centre sees all."""
-    query = select(ProjectRow).order_by(ProjectRow.project_id)
-    if caller != CENTRE:
-        named = (
-            select(GrantRow.project_id)
-            .join(GrantPartyRow, GrantPartyRow.grant_hash == GrantRow.grant_hash)
-            .where(GrantPartyRow.department == caller)
-        )
-        query = query.where(or_(ProjectRow.lead == caller, ProjectRow.project_id.in_(named)))
-    return session.scalars(query).all()
+def list_projects(session: Session, caller: str, wanted: PageRequest) -> Slice[ProjectRow]:
+    """Return a page of the projects that the caller leads or that a grant names it in; the centre sees all."""
+    return page_of(session, select(ProjectRow).where(_visible_to(caller)), BY_NAME, wanted)
 
 
 def get_project(session: Session, project_id: str) -> ProjectRow:
@@ -71,7 +64,18 @@ def get_visible_project(session: Session, caller: str, project_id: str) -> Proje
 
     Raises `project.unknown` also for one that it may not see, so that names of projects cannot be tried out.
     """
-    for row in list_projects(session, caller):
-        if row.project_id == project_id:
-            return row
-    raise DoudiError("project.unknown", "there is no such project for this party")
+    row = session.scalar(select(ProjectRow).where(ProjectRow.project_id == project_id, _visible_to(caller)))
+    if row is None:
+        raise DoudiError("project.unknown", "there is no such project for this party")
+    return row
+
+
+def _visible_to(caller: str) -> ColumnElement[bool]:
+    if caller == CENTRE:
+        return true()
+    named = (
+        select(GrantRow.project_id)
+        .join(GrantPartyRow, GrantPartyRow.grant_hash == GrantRow.grant_hash)
+        .where(GrantPartyRow.department == caller)
+    )
+    return or_(ProjectRow.lead == caller, ProjectRow.project_id.in_(named))

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from coordinator.context import Context
 from coordinator.openapi import documented_body
+from coordinator.paging import Page, PageQuery
 from coordinator.parties.authentication import Authenticated, parsed, require_party
 from coordinator.projects.api import ProjectPath
 from coordinator.runs import progress, scheduling
@@ -125,20 +126,21 @@ def create_run(
 def list_runs(
     caller: Authenticated,
     context: Context,
+    wanted: PageQuery,
     state: Annotated[RunState | None, Query(description="only runs in this state")] = None,
     department: Annotated[str | None, SlugQuery] = None,
     project_id: Annotated[str | None, SlugQuery] = None,
-) -> list[RunSummary]:
-    """Return the newest runs that the caller takes part in; the centre sees all, or those of one department."""
+) -> Page[RunSummary]:
+    """Return the runs, newest first, that the caller takes part in; the centre sees all, or those of one department."""
     if not caller.is_centre:
         require_party(caller, department or caller.name)
         department = caller.name
-    limit = context.config.limits.max_listed_rows
     with context.read() as session:
-        rows = scheduling.list_runs(session, department, state.value if state else None, project_id, limit)
-        reached = progress.rounds_reached(session, rows)
-        planned = progress.rounds_planned(session, rows)
-        return [_summary(row, reached, planned) for row in rows]
+        found = scheduling.list_runs(session, department, state.value if state else None, project_id, wanted)
+        reached = progress.rounds_reached(session, found.rows)
+        planned = progress.rounds_planned(session, found.rows)
+        items = [_summary(row, reached, planned) for row in found.rows]
+        return Page(items=items, next_cursor=found.next_cursor)
 
 
 @router.get("/runs/{run_id}", summary="Show a run's progress")

@@ -1,7 +1,6 @@
 """What parties ask of a run: start it, offer keys, schedule, stop, start again. Each checks who may and is recorded."""
 
 import hashlib
-from collections.abc import Sequence
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -10,6 +9,7 @@ from coordinator.db.session import now_s
 from coordinator.events import COORDINATOR, EventType
 from coordinator.grants.models import GrantPartyRow, GrantRow
 from coordinator.grants.services import find_grant, require_in_force
+from coordinator.paging import Order, PageRequest, Slice, page_of
 from coordinator.parties.services import CENTRE
 from coordinator.projects.services import get_project
 from coordinator.runs.models import KeyOfferRow, RunRow
@@ -23,6 +23,7 @@ from policies.contracts.requests import CLOCK_TOLERANCE_S
 
 GATHERING_TIMEOUT_CODE = "run.gathering_timeout"
 MANIFEST_EXPIRED_CODE = "run.manifest_expired"
+NEWEST_FIRST = Order("runs", (RunRow.created_at, RunRow.run_id), newest_first=True)
 
 
 def create_run(session: Session, caller: str, project_id: str, mode: Mode) -> RunRow:
@@ -202,10 +203,10 @@ def fail_overdue(session: Session, gathering_timeout_s: int) -> int:
 
 
 def list_runs(
-    session: Session, department: str | None, state: str | None, project_id: str | None, limit: int
-) -> Sequence[RunRow]:
-    """Return runs, newest first; those that a department takes part in, unless `department` is `None`."""
-    query = select(RunRow).order_by(RunRow.created_at.desc(), RunRow.run_id).limit(limit)
+    session: Session, department: str | None, state: str | None, project_id: str | None, wanted: PageRequest
+) -> Slice[RunRow]:
+    """Return a page of runs, newest first; those that a department takes part in, unless `department` is `None`."""
+    query = select(RunRow)
     if department is not None:
         own = select(GrantPartyRow.grant_hash).where(GrantPartyRow.department == department)
         query = query.where(RunRow.grant_hash.in_(own))
@@ -213,7 +214,7 @@ def list_runs(
         query = query.where(RunRow.state == state)
     if project_id is not None:
         query = query.where(RunRow.project_id == project_id)
-    return session.scalars(query).all()
+    return page_of(session, query, NEWEST_FIRST, wanted)
 
 
 def get_visible_run(session: Session, caller: str, run_id: str) -> RunRow:

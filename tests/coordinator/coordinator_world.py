@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from command_line.paging import every_item
 from coordinator.app import create_app
 from coordinator.config import CoordinatorConfig
 from coordinator.db.session import begin, open_engine
@@ -76,8 +77,12 @@ class World:
         return begin(self.engine, lambda: self.now)
 
     def events(self, kind: str | None = None) -> list[dict[str, Any]]:
-        found = self.send("centre", "GET", "/v1/events").json()
+        found = self.listed("centre", "/v1/events")
         return [event for event in found if kind is None or event["type"] == kind]
+
+    def listed(self, party: str, path: str) -> list[dict[str, Any]]:
+        """Return every item of a list, over all its pages."""
+        return list(every_item(lambda asked: self.send(party, "GET", asked).json(), path))
 
     def card(self, department: str, /, **changes: Any) -> DepartmentCard:
         keys = self.keys[department]

@@ -99,7 +99,7 @@ def test_a_run_says_its_round_and_how_many_are_granted(world, run):
     for number in (1, 2):
         mark(world, run, number, "line_keys")
     assert (shown(world, run)["round"], shown(world, run)["rounds"]) == (2, 40)
-    (listed,) = world.send("tax", "GET", "/v1/runs").json()
+    (listed,) = world.listed("tax", "/v1/runs")
     assert (listed["round"], listed["rounds"]) == (2, 40)
     assert world.events("run.step_sent")[-1]["counts"] == {"attempt": 1, "step": 7, "round": 2, "request_bytes": 5}
 
@@ -107,7 +107,7 @@ def test_a_run_says_its_round_and_how_many_are_granted(world, run):
 def test_the_main_job_has_no_rounds(world):
     run = world.scheduled_run()
     assert (shown(world, run)["round"], shown(world, run)["rounds"]) == (0, None)
-    (listed,) = world.send("tax", "GET", "/v1/runs").json()
+    (listed,) = world.listed("tax", "/v1/runs")
     assert (listed["round"], listed["rounds"]) == (0, None)
 
 
@@ -155,4 +155,4 @@ def test_a_lines_account_is_its_result(world, run):
 def test_every_department_of_a_line_sees_the_run(world, run):
     assert world.now == START_S
     for department in DEPARTMENTS:
-        assert [found["run_id"] for found in world.send(department, "GET", "/v1/runs").json()] == [run["run_id"]]
+        assert [found["run_id"] for found in world.listed(department, "/v1/runs")] == [run["run_id"]]

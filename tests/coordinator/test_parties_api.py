@@ -15,7 +15,7 @@ def test_the_centre_registers_a_department_and_its_flower_node(world):
     answer = post(world, card)
     assert (answer.status_code, answer.json()["fingerprint"]) == (201, card.fingerprint())
     assert world.flower_nodes == [("tax", card.flower_key)]
-    listed = world.send("tax", "GET", "/v1/parties").json()
+    listed = world.listed("tax", "/v1/parties")
     assert [party["name"] for party in listed] == ["centre", "tax"]
     assert listed[0]["card"] is None
     assert listed[1]["card"]["identity_key"] == card.identity_key
@@ -80,7 +80,7 @@ def test_a_department_whose_flower_node_is_refused_is_not_registered(world, code
     object.__setattr__(world.app.state.context, "register_flower_node", refuse)
     answer = post(world, world.card("tax"))
     assert (answer.status_code, code(answer)) == (503, "flower.unreachable")
-    assert [party["name"] for party in world.send("centre", "GET", "/v1/parties").json()] == ["centre"]
+    assert [party["name"] for party in world.listed("centre", "/v1/parties")] == ["centre"]
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"department":"tax"}', b"\xff", b"[" * 5000])

@@ -36,13 +36,13 @@ def test_a_project_needs_a_registered_lead_and_known_fields(world, code):
 
 
 def test_a_department_sees_only_projects_that_concern_it(ready, code):
-    assert ready.send("tax", "GET", "/v1/projects").json() == []
+    assert ready.listed("tax", "/v1/projects") == []
     assert code(ready.send("tax", "GET", f"/v1/projects/{PROJECT}")) == "project.unknown"
     assert code(ready.send("tax", "GET", f"/v1/projects/{PROJECT}/grant")) == "project.unknown"
     ready.put_grant(LEAD, ready.signed(ready.grant(), LEAD))
     for party in ("tax", LEAD, "centre"):
         assert ready.send(party, "GET", f"/v1/projects/{PROJECT}").json()["lead"] == LEAD
-        assert [project["project_id"] for project in ready.send(party, "GET", "/v1/projects").json()] == [PROJECT]
+        assert [project["project_id"] for project in ready.listed(party, "/v1/projects")] == [PROJECT]
     assert code(ready.send("centre", "GET", "/v1/projects/other")) == "project.unknown"
 
 

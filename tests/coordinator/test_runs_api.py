@@ -77,13 +77,13 @@ def test_runs_are_listed_for_their_participants_only(world, code):
     world.agree()
     run = world.start_run()
     for query in ("", "?state=gathering_keys", "?department=tax", f"?project_id={PROJECT}"):
-        assert [found["run_id"] for found in world.send("tax", "GET", f"/v1/runs{query}").json()] == [run["run_id"]]
-    assert world.send("tax", "GET", "/v1/runs?state=running").json() == []
+        assert [found["run_id"] for found in world.listed("tax", f"/v1/runs{query}")] == [run["run_id"]]
+    assert world.listed("tax", "/v1/runs?state=running") == []
     assert code(world.send("tax", "GET", "/v1/runs?department=health")) == "request.not_allowed"
-    assert len(world.send("centre", "GET", "/v1/runs?department=health").json()) == 1
+    assert len(world.listed("centre", "/v1/runs?department=health")) == 1
     world.keys["outsider"] = Keys()
     world.send("centre", "POST", "/v1/parties", world.card("outsider").to_bytes())
-    assert world.send("outsider", "GET", "/v1/runs").json() == []
+    assert world.listed("outsider", "/v1/runs") == []
     for path in ("", "/offers", "/results"):
         assert code(world.send("outsider", "GET", f"/v1/runs/{run['run_id']}{path}")) == "run.unknown"
 
