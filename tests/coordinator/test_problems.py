@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import importlib
 import logging
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 import coordinator
 from coordinator.border import Border
-from coordinator.problems import PROBLEMS, problem_response, status_of
+from coordinator.problems import PROBLEMS, collect, problem_response, status_of
 from crypto.errors import DoudiError
 
 SECRET = "110101190001010019"
@@ -88,6 +89,21 @@ def test_every_code_that_a_handler_raises_has_its_line_in_the_table():
                     raised.add(str(first.value))
     expected = {code for code in raised if code.partition(".")[0] not in ELSEWHERE} - CHILD_ONLY
     assert expected <= set(PROBLEMS)
+
+
+def test_every_features_table_is_collected():
+    tables = {path.parent.name for path in FOLDER.glob("*/problems.py")}
+    assert tables
+    for feature in tables:
+        table = importlib.import_module(f"coordinator.{feature}.problems").PROBLEMS
+        assert table.items() <= PROBLEMS.items(), feature
+
+
+def test_a_code_in_two_tables_is_refused_at_import():
+    one = {"request.clock": PROBLEMS["request.clock"]}
+    assert collect([one, {"grant.expired": PROBLEMS["grant.expired"]}]).keys() == {"request.clock", "grant.expired"}
+    with pytest.raises(ValueError, match="request.clock"):
+        collect([one, one])
 
 
 def test_a_problem_document_is_complete():
