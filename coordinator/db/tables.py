@@ -1,5 +1,13 @@
 """All tables: importing this module makes `Base.metadata` complete, for migrations and for tests."""
 
+from coordinator.accounts.models import (
+    AccountRow,
+    ApiTokenRow,
+    EnrolmentRow,
+    RecoveryCodeRow,
+    SessionRow,
+    SignInAttemptRow,
+)
 from coordinator.db.base import Base
 from coordinator.events import EventRow
 from coordinator.grants.models import GrantPartyRow, GrantRow
@@ -10,15 +18,21 @@ from coordinator.runs.models import KeyOfferRow, RunResultRow, RunRow, RunStepRo
 metadata = Base.metadata
 
 __all__ = [
+    "AccountRow",
+    "ApiTokenRow",
+    "EnrolmentRow",
     "EventRow",
     "GrantPartyRow",
     "GrantRow",
     "KeyOfferRow",
     "PartyRow",
     "ProjectRow",
+    "RecoveryCodeRow",
     "RequestNonceRow",
     "RunResultRow",
     "RunRow",
     "RunStepRow",
+    "SessionRow",
+    "SignInAttemptRow",
     "metadata",
 ]
