@@ -9,6 +9,11 @@ from crypto.errors import DoudiError
 from policies.contracts.cards import CentreCard, DepartmentCard
 from policies.contracts.grant import SignedGrant, verify_grant_signatures
 from policies.contracts.manifest import SignedManifest, verify_offers, verify_run_terms
+from policies.contracts.tier_rules import verify_tier_rules
+
+
+# What a grant names of a department's card.
+PINNED_KEYS = ("identity_key", "approval_key", "co_approval_keys", "revocation_key")
 
 
 @dataclass(frozen=True)
@@ -26,14 +31,20 @@ class Keyring:
 
 
 def verify_signed_grant(signed: SignedGrant, keyring: Keyring) -> None:
-    """Raise unless every party that a grant needs signed it with the key on the card that the auditor holds."""
+    """Raise unless enough people of every party signed a grant with keys on their cards, and it is within its assets' tiers.
+
+    Both rest on the auditor's own copies of the cards and of the tier files.
+    """
     grant = signed.grant
     verify_grant_signatures(signed)
-    if grant.centre_key != keyring.centre.approval_key:
-        raise DoudiError("audit.wrong_key", "the centre's key is not the one on its card")
+    verify_tier_rules(grant)
+    centre = keyring.centre
+    named = (grant.centre_keys, grant.centre_revocation_key)
+    if ((centre.approval_key, *centre.co_approval_keys), centre.revocation_key) != named:
+        raise DoudiError("audit.wrong_key", "the centre's keys are not those on its card")
     for participant in grant.shares:
         card = keyring.card(participant.department)
-        if (participant.identity_key, participant.approval_key) != (card.identity_key, card.approval_key):
+        if any(getattr(participant, key) != getattr(card, key) for key in PINNED_KEYS):
             raise DoudiError("audit.wrong_key", f"the keys of {participant.department} are not those on its card")
     if keyring.card(grant.scheduler.department).scheduling_key != grant.scheduler.key:
         raise DoudiError("audit.wrong_key", "the scheduling key is not the one on the scheduler's card")

@@ -36,6 +36,8 @@ def main() -> None:
                 department=department,
                 region="benchmark",
                 dataset=department,
+                tier="general_3",
+                allowed_purposes=("social_assistance",),
                 extract=str(path.absolute()),
                 coordinator_url="https://127.0.0.1:1",
                 superlink_address="127.0.0.1:2",

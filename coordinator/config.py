@@ -11,6 +11,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
+from coordinator.grants.keys import CentreKeys
 from crypto.errors import DoudiError
 from policies.contracts.base import KeyHex
 
@@ -61,6 +62,8 @@ class CoordinatorConfig(BaseModel):
     max_padding_percent: Percent = 3
     centre_api_key: KeyHex
     centre_approval_key: KeyHex
+    centre_co_approval_keys: tuple[KeyHex, ...] = ()
+    centre_revocation_key: KeyHex
     limits: Limits = Limits()
 
     _home: Path = PrivateAttr(default_factory=Path)
@@ -71,9 +74,17 @@ class CoordinatorConfig(BaseModel):
             raise ValueError("min_padding_percent is above max_padding_percent")
         if self.superlink_api_port == self.fleet_port:
             raise ValueError("the fleet port must not be the SuperLink's own port, which answers strangers")
-        if self.centre_api_key == self.centre_approval_key:
-            raise ValueError("the centre's API key and approval key must be different keys")
+        approvers = (self.centre_approval_key, *self.centre_co_approval_keys)
+        keys = (self.centre_api_key, *approvers, self.centre_revocation_key)
+        if len(set(keys)) != len(keys):
+            raise ValueError("the centre's keys for requests, approvals and revocations must all be different")
         return self
+
+    @property
+    def centre_keys(self) -> CentreKeys:
+        """The centre's public keys that grants name."""
+        approvers = (self.centre_approval_key, *self.centre_co_approval_keys)
+        return CentreKeys(approvers, self.centre_revocation_key)
 
     @property
     def home(self) -> Path:
@@ -131,8 +142,10 @@ def write_config(config: CoordinatorConfig, home: Path) -> None:
     (home / CONFIG_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _toml(value: str | int) -> str:
+def _toml(value: str | int | list[str]) -> str:
     if isinstance(value, int):
         return str(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -22,6 +22,7 @@ CA_FILE = "ca.crt"
 CA_KEY_FILE = "ca.key"
 API_KEY_FILE = "api.key"
 APPROVAL_KEY_FILE = "approval.key"
+REVOCATION_KEY_FILE = "revocation.key"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Installation:
     fleet_port: int
     superlink_api_port: int
     step_timeout_s: int
+    further_approvers: int = 0
 
 
 def install(chosen: Installation, now_s: int) -> CoordinatorConfig:
@@ -54,7 +56,8 @@ def install(chosen: Installation, now_s: int) -> CoordinatorConfig:
     if (home / CONFIG_FILE).exists() or (officer / APPROVAL_KEY_FILE).exists():
         raise DoudiError("install.exists", "one of the folders is in use already", "Choose empty folders.")
     certificates = issue_certificates([*chosen.hosts, LOOPBACK, "localhost"], now_s)
-    approval_key, api_key = generate_signing_key(), generate_signing_key()
+    approval_key, api_key, revocation_key = (generate_signing_key() for _ in range(3))
+    co_approval_keys = [generate_signing_key() for _ in range(chosen.further_approvers)]
     url, superlink = (f"{_bracketed(chosen.hosts[0])}:{port}" for port in (chosen.api_port, chosen.fleet_port))
     config = parse_config(
         {
@@ -67,11 +70,15 @@ def install(chosen: Installation, now_s: int) -> CoordinatorConfig:
             "step_timeout_s": chosen.step_timeout_s,
             "centre_api_key": signing_public_key(api_key).hex(),
             "centre_approval_key": signing_public_key(approval_key).hex(),
+            "centre_co_approval_keys": [signing_public_key(key).hex() for key in co_approval_keys],
+            "centre_revocation_key": signing_public_key(revocation_key).hex(),
         },
         home,
     )
     card = CentreCard(
         approval_key=config.centre_approval_key,
+        co_approval_keys=config.centre_co_approval_keys,
+        revocation_key=config.centre_revocation_key,
         api_key=config.centre_api_key,
         url=config.public_url,
         superlink=superlink,
@@ -79,7 +86,13 @@ def install(chosen: Installation, now_s: int) -> CoordinatorConfig:
 
     _make_folder(officer)
     write_private(officer / APPROVAL_KEY_FILE, approval_key.hex().encode())
+    for number, key in enumerate(co_approval_keys, start=2):
+        # One folder for each further approver, to be carried to that person's own device.
+        folder = officer / f"approver-{number}"
+        _make_folder(folder)
+        write_private(folder / APPROVAL_KEY_FILE, key.hex().encode())
     write_private(officer / API_KEY_FILE, api_key.hex().encode())
+    write_private(officer / REVOCATION_KEY_FILE, revocation_key.hex().encode())
     write_private(officer / CA_KEY_FILE, certificates.authority_key)
     write_private(officer / CA_FILE, certificates.authority)
     write_private(officer / CENTRE_CARD_FILE, card)

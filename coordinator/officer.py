@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from command_line.documents import read_document_bytes, write_atomically
+from coordinator.grants.keys import CentreKeys
 from coordinator.installation import API_KEY_FILE, APPROVAL_KEY_FILE, CA_FILE, CENTRE_CARD_FILE
 from coordinator.parties.services import CENTRE
 from crypto.errors import DoudiError
@@ -40,6 +41,12 @@ class Officer:
     def centre_card(self) -> CentreCard:
         """The centre's own card. Raises `file.unreadable` or `document.malformed`."""
         return CentreCard.parse(read_file(self.home / CENTRE_CARD_FILE))
+
+    @property
+    def centre_keys(self) -> CentreKeys:
+        """The centre's public keys as its own card has them."""
+        card = self.centre_card
+        return CentreKeys((card.approval_key, *card.co_approval_keys), card.revocation_key)
 
     def approval_key(self) -> bytes:
         """Return the private key that approves grants. Raises `file.unreadable`."""

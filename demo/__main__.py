@@ -57,7 +57,8 @@ def run_demo(chosen: argparse.Namespace, terminal: Console) -> int:
     if not extracts.is_dir():
         known = ", ".join(sorted(path.name for path in REGIONS.iterdir() if path.is_dir()))
         raise DoudiError("demo.unknown_region", f"there are no extracts of {chosen.region}", f"Known regions: {known}.")
-    project = Project(chosen.region, chosen.epsilon, chosen.mode)
+    # Health data are sensitive: level 4, so two people of that department approve.
+    project = Project(chosen.region, chosen.epsilon, chosen.mode, stricter={"health_disability": "general_4"})
     terminal.rule("Doudi 兜底")
     terminal.print(
         f"region {chosen.region} (STATE {STATES.get(chosen.region, '–')}), ε = {chosen.epsilon:g}, mode {chosen.mode}, "

@@ -1,6 +1,7 @@
 """Whole regions on one host: coordinator, SuperLink and department nodes, each a process with its own folder and keys.
 
-The officers of the demo sign here. Everything goes through the `doudi` command and, through it, the coordinator's API.
+The officers of the demo register assets, request and approve here, each with the keys of their own party. Everything goes through
+the `doudi` command and, through it, the coordinator's API.
 """
 
 import json
@@ -16,7 +17,8 @@ from typing import Any
 from crypto.errors import DoudiError
 from demo.processes import LOOPBACK, Processes, doudi, free_ports
 from department_nodes.client import CoordinatorClient
-from department_nodes.home import IDENTITY_KEY, NodeHome
+from department_nodes.home import IDENTITY_KEY, OFFICER_KEYS_VARIABLE, NodeHome
+from policies.standards.tier_loader import load_tier
 
 LEAD = "civil_affairs"
 DEPARTMENTS = ("civil_affairs", "human_resources", "health_disability", "housing", "public_security", "tax")
@@ -56,6 +58,9 @@ class Project:
     departments: tuple[str, ...] = DEPARTMENTS
     # Whether the released bits may train the departments' lines.
     lines: bool = False
+    # How each department classifies its data; `stricter` names those that differ. Level 4 needs two people of the department.
+    tier: str = "general_3"
+    stricter: Mapping[str, str] = field(default_factory=dict)
     # What each department's officer writes into the [policy] section of its own node.toml.
     site_policy: Mapping[str, float] = field(default_factory=lambda: dict(DEMO_SITE_POLICY))
 
@@ -106,9 +111,17 @@ class Cluster:
         """Return a node's folder."""
         return self.folder / "nodes" / department
 
-    def node(self, department: str, command: str, *arguments: str, timeout_s: float = 120) -> str:
+    def node(
+        self,
+        department: str,
+        command: str,
+        *arguments: str,
+        timeout_s: float = 120,
+        environment: Mapping[str, str] | None = None,
+    ) -> str:
         """Run `doudi node COMMAND` for a department and return what it prints."""
-        return doudi("node", command, *arguments, "--home", str(self.home(department)), timeout_s=timeout_s)
+        words = ("node", command, *arguments, "--home", str(self.home(department)))
+        return doudi(*words, timeout_s=timeout_s, environment=environment)
 
     def centre_command(self, command: str, *arguments: str) -> str:
         """Run `doudi centre COMMAND` as the centre's officer and return what it prints."""
@@ -130,6 +143,10 @@ class Cluster:
         self.processes.wait_for_port("superlink", self.fleet_port)
         self.processes.wait_for_port("coordinator", self.api_port)
         self.centre_command("register", *cards)
+        say("every owner registers its data asset; the centre issues its revocation list")
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda name: self.node(name, "register-asset"), self.departments))
+        self.centre_command("publish-revocations")
 
     def start_nodes(self) -> None:
         """Start all departments' nodes."""
@@ -137,23 +154,22 @@ class Cluster:
             self.start_node(name)
 
     def agree(self, say: Callable[[str], None] = lambda _: None, project: Project | None = None) -> None:
-        """Draft a region's grant at its lead and have every party sign it."""
+        """Request a region's grant at its lead, and have every owner and the centre approve it."""
         project = project or self.project
         self.create_project(project.project_id, project.region, project.lead)
-        draft = self.folder / f"{project.project_id}.json"
         supporting = [name for name in project.departments if name != project.lead]
-        self.node(
+        number = self.request(
             project.lead,
-            "draft",
-            *("--out", str(draft), "--project", project.project_id, "--purpose", PURPOSE, "--target", TARGET),
+            "request",
+            *("--project", project.project_id, "--purpose", PURPOSE, "--target", TARGET),
             *("--label-period", project.label_period, "--epsilon", str(project.epsilon), "--mode", project.mode),
             *("--runs", str(project.runs), "--min-key-holders", str(project.min_key_holders)),
             *("--bits-per-year", str(project.bits_per_person_and_year)),
             *(word for name in supporting for word in ("--department", name)),
             *(("--lines",) if project.lines else ()),
         )
-        say("lead, owners and centre sign the grant")
-        self.sign(draft, project.departments, self.folder / "grant-signed.json")
+        say(f"request {number}: lead and owners approve it at their nodes, then the centre on its officer's device")
+        self.approve(number, project.departments)
 
     def create_project(self, project_id: str, region: str, lead: str) -> None:
         """Have the centre's officer open a project."""
@@ -163,11 +179,30 @@ class Cluster:
             *("--title", "Households in need", "--purpose", PURPOSE, "--region", region, "--lead", lead),
         )
 
-    def sign(self, draft: Path, departments: Sequence[str], out: Path) -> None:
-        """Have every department of a grant and the centre sign it."""
+    def request(self, lead: str, command: str, *options: str) -> str:
+        """Have the lead hand in a request (`request` or `request-line`); return its number."""
+        return str(json.loads(self.node(lead, command, *options, "--json"))["number"])
+
+    def approve(self, number: str, departments: Sequence[str]) -> None:
+        """Have every person approve a request whom the departments' tiers ask for, then the centre."""
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda name: self.node(name, "sign", str(draft), "--submit"), departments))
-        self.centre_command("sign", str(draft), "--submit", "--yes", "--out", str(out))
+            list(pool.map(lambda name: self._approve(number, name), departments))
+        self.centre_command("approve", number, "--yes")
+
+    def _approve(self, number: str, department: str) -> None:
+        self.node(department, "approve", number, "--yes")
+        for person in self._further_approvers(department):
+            # A second person, with a key that lies on a device of that person's own; here it is a folder.
+            self.node(department, "approve", number, "--yes", environment={OFFICER_KEYS_VARIABLE: str(person)})
+
+    def _people(self, department: str) -> int:
+        return load_tier(self._tier(department)).approvals.owner.count
+
+    def _further_approvers(self, department: str) -> list[Path]:
+        return sorted((self.home(department) / "officers").glob("approver-*"))
+
+    def _tier(self, department: str) -> str:
+        return self.project.stricter.get(self.members[department].dataset, self.project.tier)
 
     def create_run(self, project: Project | None = None) -> str:
         """Create a run of a region's grant at its lead and return its identifier."""
@@ -261,7 +296,8 @@ class Cluster:
             department,
             "init",
             *("--department", department, "--region", member.region, "--dataset", member.dataset),
-            *("--extract", str(member.extract)),
+            *("--extract", str(member.extract), "--tier", self._tier(department), "--purpose", PURPOSE),
+            *("--further-approvers", str(self._people(department) - 1)),
             *("--coordinator-url", f"https://{LOOPBACK}:{self.api_port}"),
             *("--superlink-address", f"{LOOPBACK}:{self.fleet_port}"),
             *("--ca-file", str(self.centre / "tls" / "ca.crt")),

@@ -39,10 +39,10 @@ class Grid:
         self.projects = {region: _project(region) for region in REGIONS}
 
     def agree(self) -> None:
-        """Have each region sign its grant: the main job, and the use of its bits in lines."""
+        """Have each region agree on its grant: the main job, and the use of its bits in lines."""
         for region, project in self.projects.items():
             self.cluster.agree(project=project)
-            self.say(f"{region}: lead, owners and centre have signed the region's grant")
+            self.say(f"{region}: lead, owners and centre have approved the region's request")
 
     def main_job(self) -> dict[str, dict[str, Any]]:
         """Run the main job in every region at once and return the results by region."""
@@ -59,11 +59,10 @@ class Grid:
             parties = [party_name(region, department) for region in REGIONS]
             project = f"line-{department.replace('_', '-')}"
             self.cluster.create_project(project, AREA, parties[0])
-            draft = self.cluster.folder / f"{project}.json"
-            self.cluster.node(parties[0], "draft-line", *self._terms(draft, project, parties))
-            self.cluster.sign(draft, parties, self.cluster.folder / f"{project}-signed.json")
+            number = self.cluster.request(parties[0], "request-line", *self._terms(project, parties))
+            self.cluster.approve(number, parties)
             self.say(
-                f"line {department}: three regions and the centre have signed; ε = {self.chosen.epsilon:g} per person"
+                f"line {department}: three regions and the centre have approved; ε = {self.chosen.epsilon:g} per person"
             )
             run_id = self.cluster.start_run(parties[0], project, "line")
             self.cluster.schedule(run_id, "--wait-s", "120", scheduler=parties[0])
@@ -87,8 +86,8 @@ class Grid:
                 shown[name] = told["reports"]["training"]["start"]
         return shown
 
-    def _terms(self, draft: Path, project: str, parties: Sequence[str]) -> list[str]:
-        words = ["--out", str(draft), "--project", project, "--purpose", PURPOSE, "--area", AREA]
+    def _terms(self, project: str, parties: Sequence[str]) -> list[str]:
+        words = ["--project", project, "--purpose", PURPOSE, "--area", AREA]
         words += ["--target", TARGET, "--label-period", PERIOD, "--epsilon", str(self.chosen.epsilon)]
         words += ["--placement", self.chosen.placement, "--rounds", str(self.chosen.rounds)]
         return words + [word for name in parties[1:] for word in ("--department", name)]

@@ -105,10 +105,17 @@ class Processes:
         return DoudiError("demo.not_ready", f"{name} {how}:\n{self.log_tail(name)}", "See the logs in the run folder.")
 
 
-def doudi(*arguments: str, timeout_s: float = 120) -> str:
+def doudi(*arguments: str, timeout_s: float = 120, environment: Mapping[str, str] | None = None) -> str:
     """Run the `doudi` command as an officer would and return what it prints. Raises `demo.command_failed`."""
     command = [str(Path(sys.executable).with_name("doudi")), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **(environment or {})},
+    )
     if done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip())[-2000:]
         raise DoudiError("demo.command_failed", f"doudi {' '.join(arguments[:2])} ended with {done.returncode}: {said}")

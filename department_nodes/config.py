@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from crypto.errors import DoudiError
 from policies.contracts.base import Slug
+from policies.standards.tier_loader import load_tier
 
 CONFIG_FILE = "node.toml"
 
@@ -39,6 +40,9 @@ class SitePolicy(BaseModel):
     allow_distributed_noise: bool = True
     max_honest_percent: Annotated[int, Field(ge=1, le=100)] = 80
     allow_plain_updates: bool = False
+    max_revocation_age_hours: Annotated[int, Field(ge=1, le=24 * 366)] = 24
+    max_concurrent_runs: Annotated[int, Field(ge=1, le=64)] = 2
+    report_to_centre: bool = True
 
 
 class NodeConfig(BaseModel):
@@ -51,6 +55,10 @@ class NodeConfig(BaseModel):
     region: Slug
     dataset: Slug
     standard_version: Annotated[int, Field(ge=1)] = 1
+    tier: Slug
+    tier_version: Annotated[int, Field(ge=1)] = 1
+    steward: Slug = "data-steward"
+    allowed_purposes: tuple[Slug, ...]
     extract: str
     coordinator_url: Annotated[str, StringConstraints(pattern=r"^https://[^/\s]+$")]
     superlink_address: Annotated[str, StringConstraints(pattern=r"^[^/\s]+:[0-9]{1,5}$")]
@@ -79,6 +87,27 @@ def load_config(home: Path) -> NodeConfig:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise DoudiError("config.invalid", f"{CONFIG_FILE}: {where}: {first['msg']}", "Correct the file.") from None
+
+
+def narrowed_by_tier(config: NodeConfig) -> NodeConfig:
+    """Return the configuration with every limit of the site that is wider than the asset's tier replaced by the tier's.
+
+    Raises `standard.unknown_tier` for a tier that is not installed here.
+    """
+    policy, tier = config.policy, load_tier(config.tier, config.tier_version)
+    limits = {
+        "max_epsilon_milli": tier.maximum_label_epsilon_milli,
+        "max_label_epsilon_milli_per_year": tier.maximum_label_epsilon_milli_per_year,
+        "max_evidence_bits_per_person_and_year": tier.maximum_evidence_bits_per_person_and_year,
+        "max_line_epsilon_milli": tier.maximum_line_epsilon_milli,
+    }
+    # A tier that allows none of an operation has a limit of zero; the operation itself is refused by the tier's rules.
+    narrowed: dict[str, object] = {name: min(getattr(policy, name), max(limit, 1)) for name, limit in limits.items()}
+    narrowed["allow_evidence"] = policy.allow_evidence and "evidence" in tier.operations
+    narrowed["allow_sum_only"] = policy.allow_sum_only and "sum_only" in tier.operations
+    narrowed["allow_lines"] = policy.allow_lines and "line" in tier.operations
+    narrowed["min_declared_parties"] = max(policy.min_declared_parties, tier.minimum_parties)
+    return config.model_copy(update={"policy": policy.model_copy(update=narrowed)})
 
 
 def write_config(home: Path, config: NodeConfig) -> None:

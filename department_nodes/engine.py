@@ -25,7 +25,8 @@ from crypto.canonical import parse_canonical
 from crypto.errors import DoudiError
 from crypto.pseudonyms import random_scalar
 from department_nodes.extract import ExtractCache
-from department_nodes.guard import Request, Site, UnverifiedRequest, parse_request, verify_request
+from department_nodes.grant_clauses import Site
+from department_nodes.guard import Request, UnverifiedRequest, parse_request, verify_request
 from department_nodes.home import IDENTITY_KEY, STORAGE_KEY, NodeHome
 from department_nodes.lines.order import enter_round, finish_line_step
 from department_nodes.privacy.randomness import NoiseSource, OperatingSystemNoise

@@ -15,14 +15,19 @@ from department_nodes.home import (
     FLOWER_PUBLIC_KEY,
     IDENTITY_KEY,
     RELEASE_KEY,
+    REVOCATION_KEY,
     SCHEDULING_KEY,
+    SITE_POLICY_FILE,
     STORAGE_KEY,
     NodeHome,
     PublicKeys,
     Trust,
 )
 from department_nodes.store.session import migrate, open_engine
+from policies.authorization.site import default_site_policy
 from policies.standards.loader import load_dataset_standard
+from policies.standards.purpose_loader import load_purpose
+from policies.standards.tier_loader import load_tier
 
 
 def create_node(path: Path, config: NodeConfig) -> NodeHome:
@@ -31,11 +36,14 @@ def create_node(path: Path, config: NodeConfig) -> NodeHome:
     if any((path / name).exists() for name in (CONFIG_FILE, "keys", "node.db", "periods", "trust.json")):
         raise DoudiError("node.exists", "this folder already holds a node", "Choose another folder, or use this node.")
     load_dataset_standard(config.dataset, config.standard_version)
+    load_tier(config.tier, config.tier_version)
+    for purpose in config.allowed_purposes:
+        load_purpose(purpose)
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.chmod(path, 0o700)
     keys = path / "keys"
     public_keys = {}
-    for name in (IDENTITY_KEY, APPROVAL_KEY, SCHEDULING_KEY):
+    for name in (IDENTITY_KEY, APPROVAL_KEY, SCHEDULING_KEY, REVOCATION_KEY):
         signing_key = generate_signing_key()
         write_atomically(keys / name, signing_key)
         public_keys[name.replace(".key", "_key")] = signing_public_key(signing_key).hex()
@@ -47,6 +55,7 @@ def create_node(path: Path, config: NodeConfig) -> NodeHome:
     write_atomically(keys / FLOWER_PUBLIC_KEY, public.encode(), 0o644)
     home = NodeHome(path)
     home.write_trust(Trust())
+    write_atomically(path / SITE_POLICY_FILE, default_site_policy().encode(), 0o644)
     engine = open_engine(home.database_url)
     migrate(engine)
     engine.dispose()

@@ -5,10 +5,13 @@
 | keys/identity.key | Ed25519: signs messages to other nodes and requests to the coordinator | the node |
 | keys/approval.key | Ed25519: the owner's signature under grants; may lie on the officer's own device | the officer |
 | keys/scheduling.key | Ed25519: signs run manifests; may lie on the officer's own device | the officer |
-| public.json | the public halves of the three signing keys | everybody |
+| keys/revocation.key | Ed25519: signs this department's revocation lists; here the node renews its list by itself | the node or the officer |
+| public.json | the public halves of the signing keys, also of further approvers whose keys are never here | everybody |
 | keys/storage.key | AES-256: seals what the database keeps | the node |
 | keys/flower.key | ECDSA P-384: the node's key towards Flower | the node |
 | trust.json | the cards of the parties this department trusts, pinned by its officer | the node |
+| site-policy.cedar | the department's own rules: what it refuses, whatever a grant allows | the node |
+| revocations/ | the newest revocation list of each party, verified when it came | the node |
 | keys/release.key | the lead's release key: the randomness behind every label bit, for ever | the node |
 | periods/ | the lead's frozen labels, sealed with storage.key | the node |
 """
@@ -20,18 +23,21 @@ from pathlib import Path
 
 from command_line.documents import write_atomically
 from crypto.errors import DoudiError
-from department_nodes.config import NodeConfig, load_config
+from department_nodes.config import NodeConfig, load_config, narrowed_by_tier
 from policies.contracts.base import Document, KeyHex
-from policies.contracts.cards import CentreCard, DepartmentCard
+from policies.contracts.cards import CentreCard, CoApprovalKeys, DepartmentCard
 
 IDENTITY_KEY = "identity.key"
 APPROVAL_KEY = "approval.key"
 SCHEDULING_KEY = "scheduling.key"
+REVOCATION_KEY = "revocation.key"
 STORAGE_KEY = "storage.key"
 RELEASE_KEY = "release.key"
 FLOWER_KEY = "flower.key"
 OFFICER_KEYS_VARIABLE = "DOUDI_OFFICER_KEYS"
 FLOWER_PUBLIC_KEY = "flower.pub"
+SITE_POLICY_FILE = "site-policy.cedar"
+REVOCATIONS_FOLDER = "revocations"
 
 
 class Trust(Document):
@@ -57,7 +63,9 @@ class PublicKeys(Document):
 
     identity_key: KeyHex
     approval_key: KeyHex
+    co_approval_keys: CoApprovalKeys = ()
     scheduling_key: KeyHex
+    revocation_key: KeyHex
 
 
 @dataclass(frozen=True)
@@ -68,8 +76,8 @@ class NodeHome:
 
     @cached_property
     def config(self) -> NodeConfig:
-        """The configuration, read once per process."""
-        return load_config(self.path)
+        """The configuration, read once per process; its policy is narrowed by the rules of the asset's tier."""
+        return narrowed_by_tier(load_config(self.path))
 
     @property
     def database_url(self) -> str:

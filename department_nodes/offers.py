@@ -8,7 +8,8 @@ from crypto.errors import DoudiError
 from crypto.masking import generate_mask_key, mask_public_key
 from crypto.sealing import generate_sealing_key, sealing_public_key
 from department_nodes.engine import NodeEngine
-from department_nodes.guard import LARGEST_ATTEMPT, RUN_NAME, verify_grant
+from department_nodes.grant_clauses import verify_grant
+from department_nodes.guard import LARGEST_ATTEMPT, RUN_NAME
 from department_nodes.home import IDENTITY_KEY
 from department_nodes.program import program_hash
 from department_nodes.store.journal import Event, EventType, record

@@ -1,9 +1,7 @@
 """What a department's officers do: draft a grant, preview it, sign it, schedule a run. Each act is recorded."""
 
-import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from crypto.errors import DoudiError
@@ -14,17 +12,8 @@ from department_nodes.program import program_hash
 from department_nodes.store.journal import Event, EventType, record
 from department_nodes.store.session import transaction
 from policies.contracts.cards import CentreCard, DepartmentCard
-from policies.contracts.grant import (
-    EvidenceTerms,
-    Grant,
-    LabelTerms,
-    LinkageTerms,
-    Operation,
-    Participant,
-    Scheduler,
-    SignedGrant,
-    sign_grant,
-)
+from policies.contracts.drafting import DAY_S, GrantTerms, draft_region_grant
+from policies.contracts.grant import Grant, SignedGrant, sign_grant
 from policies.contracts.manifest import (
     KeyOffer,
     Manifest,
@@ -34,26 +23,7 @@ from policies.contracts.manifest import (
     verify_offers,
 )
 from policies.standards.loader import load_dataset_standard
-
-DAY_S = 24 * 3600
-
-
-@dataclass(frozen=True)
-class GrantTerms:
-    """What the lead's officer decides when drafting a grant."""
-
-    project_id: str
-    purpose: str
-    target: str
-    label_period: str
-    epsilon_milli: int
-    days: int = 365
-    runs_allowed: int = 5
-    min_key_holders: int = 3
-    bits_per_person_and_year: int = 60
-    modes: tuple[Literal["evidence", "sum_only"], ...] = ("evidence", "sum_only")
-    # Whether the released bits may train the departments' lines, and a line's model may be the start of training here.
-    lines: bool = False
+from policies.standards.tier_loader import load_tier
 
 
 def make_card(home: NodeHome, flower_public_key: str) -> DepartmentCard:
@@ -67,13 +37,19 @@ def make_card(home: NodeHome, flower_public_key: str) -> DepartmentCard:
         region=config.region,
         identity_key=keys.identity_key,
         approval_key=keys.approval_key,
+        co_approval_keys=keys.co_approval_keys,
         scheduling_key=keys.scheduling_key,
+        revocation_key=keys.revocation_key,
         flower_key=flower_public_key,
         dataset=config.dataset,
         standard_version=config.standard_version,
         standard_hash=standard.standard_hash(),
         people=extract.people,
         columns=tuple(columns),
+        tier=config.tier,
+        tier_version=config.tier_version,
+        tier_hash=load_tier(config.tier, config.tier_version).standard_hash(),
+        allowed_purposes=config.allowed_purposes,
         program_hash=program_hash(),
     )
 
@@ -81,47 +57,7 @@ def make_card(home: NodeHome, flower_public_key: str) -> DepartmentCard:
 def draft_grant(home: NodeHome, own_card: DepartmentCard, departments: Sequence[str], terms: GrantTerms) -> Grant:
     """Return a grant that this department leads, with the cards that it has pinned of the supporting departments."""
     centre, cards = pinned_cards(home, own_card, departments)
-    now_s = int(time.time())
-    attempts = 3
-    participants = tuple(_participant(card, card.department == own_card.department, terms, attempts) for card in cards)
-    return Grant(
-        grant_id=f"grant-{secrets.token_hex(8)}",
-        project_id=terms.project_id,
-        purpose=terms.purpose,
-        region=home.config.region,
-        not_before=now_s,
-        expires_at=now_s + terms.days * DAY_S,
-        program_hash=program_hash(),
-        participants=participants,
-        linkage=LinkageTerms(
-            project_id=terms.project_id,
-            nonce=secrets.token_hex(32),
-            participants=tuple(card.department for card in cards),
-            min_key_holders=terms.min_key_holders,
-        ),
-        label=LabelTerms(target=terms.target, label_period=terms.label_period, epsilon_milli=terms.epsilon_milli),
-        evidence=EvidenceTerms(
-            levels=32,
-            # The union is at most the sum of the lists; a tenth more leaves room for the coordinator's padding slots.
-            max_slots=sum(card.people for card in cards) * 11 // 10 + 100,
-            bits_per_person_and_year=terms.bits_per_person_and_year,
-        ),
-        modes=terms.modes,
-        runs_allowed=terms.runs_allowed,
-        attempts_allowed=attempts,
-        scheduler=Scheduler(department=own_card.department, key=own_card.scheduling_key),
-        centre_key=centre.approval_key,
-    )
-
-
-def _participant(card: DepartmentCard, lead: bool, terms: GrantTerms, attempts: int) -> Participant:
-    supporting = [Operation.LINK, Operation.TRAIN]
-    supporting += [Operation.EVIDENCE] if "evidence" in terms.modes else []
-    supporting += [Operation.SUM_ONLY] if "sum_only" in terms.modes else []
-    operations = [Operation.LINK, Operation.RELEASE, Operation.COMBINE] if lead else supporting
-    operations += [Operation.LINE] if terms.lines else []
-    share = share_of_card(card, lead, card.columns, operations)
-    return Participant(**share, evaluation_limit=max(card.people, 1) * terms.runs_allowed * attempts)
+    return draft_region_grant(centre, own_card, cards[1:], terms, int(time.time()))
 
 
 def pinned_cards(
@@ -135,31 +71,20 @@ def pinned_cards(
     return trust.centre, [own_card, *others]
 
 
-def share_of_card(
-    card: DepartmentCard, lead: bool, columns: Sequence[str], operations: Sequence[Operation]
-) -> dict[str, Any]:
-    """Return the fields of a department's share in any grant (`grant_terms.Share`), as its card has them."""
-    return {
-        "department": card.department,
-        "role": "lead" if lead else "supporting",
-        "dataset": card.dataset,
-        "standard_version": card.standard_version,
-        "standard_hash": card.standard_hash,
-        "columns": tuple(columns),
-        "operations": tuple(operations),
-        "declared_people": max(card.people, 1),
-        "identity_key": card.identity_key,
-        "approval_key": card.approval_key,
-    }
-
-
 def sign_as_owner(engine: NodeEngine, signed: SignedGrant) -> SignedGrant:
     """Return the grant with this department's signature added, and record the act."""
     home = engine.home
     me = signed.grant.share(home.config.department)
     role: Literal["lead", "owner"] = "lead" if me.role == "lead" else "owner"
     signature = sign_grant(signed.grant, me.department, role, home.officer_key(APPROVAL_KEY))
-    others = [item for item in signed.signatures if (item.party, item.role) != (me.department, role)]
+    if signature.key not in me.approval_keys:
+        raise DoudiError(
+            "grant.wrong_key",
+            "the approval key in use is not one of those that the grant names for this department",
+            "Set DOUDI_OFFICER_KEYS to the folder of a registered approver's key.",
+        )
+    same = (me.department, role, signature.key)
+    others = [item for item in signed.signatures if (item.party, item.role, item.key) != same]
     with transaction(engine.db) as session:
         event = Event(
             EventType.GRANT_SIGNED,

@@ -5,7 +5,7 @@ from typing import Any
 from crypto.errors import DoudiError
 from crypto.pseudonyms import POINT_BYTES
 from department_nodes.extract import ExtractCache
-from department_nodes.guard import verify_grant_terms
+from department_nodes.grant_clauses import verify_grant_terms
 from department_nodes.home import NodeHome
 from department_nodes.lines.preview import preview_line
 from department_nodes.site import site_of

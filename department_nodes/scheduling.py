@@ -11,7 +11,7 @@ from command_line.documents import write_atomically
 from crypto.errors import DoudiError
 from department_nodes.client import CoordinatorClient
 from department_nodes.engine import NodeEngine
-from department_nodes.guard import verify_grant
+from department_nodes.grant_clauses import verify_grant
 from department_nodes.home import NodeHome
 from department_nodes.officers import make_manifest, record_schedule
 from policies.contracts.base import Document, Hash, Slug, malformed

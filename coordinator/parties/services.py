@@ -35,9 +35,11 @@ def require_registrable(session: Session, card: DepartmentCard, *, replace: bool
     """
     if card.department in RESERVED_NAMES:
         raise DoudiError("party.reserved_name", "a department cannot have this name")
-    if len({card.identity_key, card.approval_key, card.scheduling_key}) != 3:
-        # The identity key lies on the node's host; if it also approved, taking the host would be taking the approval.
-        raise DoudiError("party.bad_keys", "identity, approval and scheduling key must be three different keys")
+    keys = card.signing_keys()
+    if len(set(keys)) != len(keys):
+        # The identity key lies on the node's host; if it also approved, taking the host would be taking the approval. And
+        # one key that is listed for two approvers would let one person be two.
+        raise DoudiError("party.bad_keys", "every key of the card must be a different one")
     holder = session.scalar(select(PartyRow).where(PartyRow.identity_key == card.identity_key))
     if holder is not None and holder.name != card.department:
         raise DoudiError("party.key_in_use", "another party has this identity key")

@@ -9,11 +9,13 @@ from typing import Any, Literal
 from crypto.errors import DoudiError
 from department_nodes.home import NodeHome
 from department_nodes.lines.costs import noise_of
-from department_nodes.officers import DAY_S, pinned_cards, share_of_card
+from department_nodes.officers import pinned_cards
 from department_nodes.program import program_hash
 from policies.contracts.cards import DepartmentCard
+from policies.contracts.drafting import DAY_S, centre_keys, share_of_card
 from policies.contracts.grant import LineGrant, Operation, Scheduler
 from policies.contracts.line_grant import LineAggregation, LineShare, LineTraining, Method
+from policies.contracts.run_windows import RunWindow
 from policies.standards.model_loader import load_model_standard
 
 
@@ -70,6 +72,7 @@ class LineTerms:
     days: int = 365
     runs_allowed: int = 3
     training: TrainingTerms = LOCAL_DEFAULTS
+    windows: tuple[RunWindow, ...] = ()
 
 
 def default_terms(placement: Literal["local", "distributed"], given: Mapping[str, int | None]) -> TrainingTerms:
@@ -132,7 +135,8 @@ def draft_line_grant(
         aggregation=aggregation,
         runs_allowed=terms.runs_allowed,
         scheduler=Scheduler(department=own_card.department, key=own_card.scheduling_key),
-        centre_key=centre.approval_key,
+        windows=terms.windows,
+        **centre_keys(centre),
     )
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from command_line.console import show_time
 from crypto.errors import DoudiError
-from department_nodes.guard import verify_grant_terms
+from department_nodes.grant_clauses import verify_grant_terms
 from department_nodes.home import NodeHome
 from department_nodes.site import site_of
 from policies.contracts.grant import LineGrant, SignedGrant

@@ -2,9 +2,10 @@
 
 Canonical JSON, signed with Ed25519 by the lead, every owner of an asset and the data-management centre. Each node verifies it
 offline at every step against its own list of trusted keys. Two kinds: `Grant` for a region's departments (the main job), and
-`LineGrant` for one department's regions. May import crypto.
+`LineGrant` for one department's regions. Who must sign follows from the assets' tiers. May import crypto and policies.standards.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -15,11 +16,13 @@ from crypto.errors import DoudiError
 from policies.contracts.base import Document, Hash, KeyHex, Period, SignatureHex, Slug
 from policies.contracts.grant_terms import GrantBase, Operation, Scheduler, Share
 from policies.contracts.line_grant import LineGrant
+from policies.standards.tier_loader import load_tier
 
 __all__ = [
     "EvidenceTerms",
     "Grant",
     "GrantSignature",
+    "RequiredSignatures",
     "LabelTerms",
     "LineGrant",
     "LinkageTerms",
@@ -151,12 +154,27 @@ class SignedGrant(Document):
         return self.grant
 
 
-def required_signatures(grant: GrantBase) -> list[tuple[str, str, str]]:
-    """Return (party, role, key) of every signature a grant needs: the centre, the lead, each owner."""
-    needed = [("centre", "centre", grant.centre_key)]
-    for share in grant.shares:
-        role = "lead" if share.role == "lead" else "owner"
-        needed.append((share.department, role, share.approval_key))
+@dataclass(frozen=True)
+class RequiredSignatures:
+    """How many people of a party must sign, and the keys of those who may: one key is one person."""
+
+    party: str
+    role: Literal["lead", "owner", "centre"]
+    keys: tuple[str, ...]
+    count: int
+
+
+def required_signatures(grant: GrantBase) -> list[RequiredSignatures]:
+    """Return what a grant needs: signatures of the centre, the lead and each owner, as many as this program's tiers say.
+
+    The centre needs as many as the strictest of the assets' tiers asks for. Raises `standard.unknown_tier`.
+    """
+    tiers = [load_tier(share.tier, share.tier_version) for share in grant.shares]
+    centre = max(tier.approvals.centre.count for tier in tiers)
+    needed = [RequiredSignatures("centre", "centre", grant.centre_keys, centre)]
+    for share, tier in zip(grant.shares, tiers, strict=True):
+        role: Literal["lead", "owner"] = "lead" if share.role == "lead" else "owner"
+        needed.append(RequiredSignatures(share.department, role, share.approval_keys, tier.approvals.owner.count))
     return needed
 
 
@@ -173,22 +191,26 @@ def sign_grant(
 
 
 def verify_grant_signatures(signed: SignedGrant) -> None:
-    """Raise `grant.signature_missing` or `grant.bad_signature` unless every required party signed with the key the grant names.
+    """Raise `grant.signature_missing` or `grant.bad_signature` unless enough people of every party signed with keys of the grant.
 
-    Whether those keys are the right ones is the caller's question: compare them with a list of trusted keys.
+    Every signature must verify, also one beyond the number. Two by one key are one person. Whether those keys are the right
+    ones is the caller's question: compare them with a list of trusted keys.
     """
-    by_party = {(str(item.party), str(item.role)): item for item in signed.signatures}
-    for party, role, key in required_signatures(signed.grant):
-        signature = by_party.get((party, role))
-        if signature is None:
+    for needed in required_signatures(signed.grant):
+        people = set()
+        for signature in signed.signatures:
+            if (signature.party, signature.role) != (needed.party, needed.role):
+                continue
+            if signature.key not in needed.keys:
+                raise DoudiError("grant.bad_signature", f"{needed.party} signed with another key than the grant names")
+            verify_grant_signature(signed.grant, signature)
+            people.add(signature.key)
+        if len(people) < needed.count:
             raise DoudiError(
                 "grant.signature_missing",
-                f"the signature of {party} ({role}) is missing",
-                "Have this party sign the grant.",
+                f"of {needed.count} signatures of {needed.party} ({needed.role}) there are {len(people)}",
+                "Have this party sign the grant; its tier says how many people must.",
             )
-        if signature.key != key:
-            raise DoudiError("grant.bad_signature", f"{party} signed with another key than the grant names")
-        verify_grant_signature(signed.grant, signature)
 
 
 def verify_grant_signature(grant: GrantBase, signature: GrantSignature) -> None:

@@ -11,6 +11,8 @@ from pydantic import Field, model_validator
 
 from crypto.errors import DoudiError
 from policies.contracts.base import Document, Hash, KeyHex, Slug
+from policies.contracts.cards import CoApprovalKeys
+from policies.contracts.run_windows import RunWindow
 
 
 class Operation(StrEnum):
@@ -27,7 +29,7 @@ class Operation(StrEnum):
 
 
 class Share(Document):
-    """What one department gives in a grant: its asset, columns, operations, and the keys it signs with."""
+    """What one department gives in a grant: its asset with its tier, columns, operations, and the keys it signs with."""
 
     department: Slug
     role: Literal["lead", "supporting"]
@@ -37,8 +39,18 @@ class Share(Document):
     columns: Annotated[tuple[str, ...], Field(min_length=1, max_length=512)]
     operations: Annotated[tuple[Operation, ...], Field(min_length=1)]
     declared_people: Annotated[int, Field(ge=1, le=100_000_000)]
+    tier: Slug
+    tier_version: Annotated[int, Field(ge=1)]
+    tier_hash: Hash
     identity_key: KeyHex
     approval_key: KeyHex
+    co_approval_keys: CoApprovalKeys = ()
+    revocation_key: KeyHex
+
+    @property
+    def approval_keys(self) -> tuple[str, ...]:
+        """The keys of all people who may approve for this department."""
+        return (self.approval_key, *self.co_approval_keys)
 
 
 class Scheduler(Document):
@@ -49,7 +61,10 @@ class Scheduler(Document):
 
 
 class GrantBase(Document):
-    """The clauses common to all kinds of grants. `not_before` and `expires_at` are seconds since 1970 UTC."""
+    """The clauses common to all kinds of grants. `not_before` and `expires_at` are seconds since 1970 UTC.
+
+    `windows`: when runs may happen; none means at any time.
+    """
 
     format_version: Literal[1] = 1
     grant_id: Slug
@@ -62,7 +77,10 @@ class GrantBase(Document):
     runs_allowed: Annotated[int, Field(ge=1, le=10_000)]
     attempts_allowed: Annotated[int, Field(ge=1, le=10)] = 3
     scheduler: Scheduler
+    windows: Annotated[tuple[RunWindow, ...], Field(max_length=16)] = ()
     centre_key: KeyHex
+    centre_co_keys: CoApprovalKeys = ()
+    centre_revocation_key: KeyHex
 
     @property
     @abstractmethod
@@ -81,6 +99,11 @@ class GrantBase(Document):
         if self.expires_at <= self.not_before:
             raise ValueError("expires_at is not after not_before")
         return self
+
+    @property
+    def centre_keys(self) -> tuple[str, ...]:
+        """The keys of all people who may approve for the centre."""
+        return (self.centre_key, *self.centre_co_keys)
 
     @property
     def departments(self) -> tuple[str, ...]:

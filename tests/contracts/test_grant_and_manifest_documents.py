@@ -21,6 +21,7 @@ from policies.contracts.grant import (
     verify_grant_signatures,
 )
 from policies.contracts.manifest import KeyOffer, Manifest, SignedManifest, sign_manifest
+from policies.standards.tier_loader import load_tier
 
 PARTIES = ("civil_affairs", "tax", "housing", "health")
 KEYS = {name: generate_signing_key() for name in (*PARTIES, "centre")}
@@ -39,9 +40,14 @@ def participant(name: str) -> dict[str, Any]:
         "columns": ["A"],
         "operations": ["link", "release", "combine"] if lead else ["link", "train", "evidence", "sum_only"],
         "declared_people": 100,
+        "tier": "general_2",
+        "tier_version": 1,
+        "tier_hash": load_tier("general_2").standard_hash(),
         "evaluation_limit": 300,
         "identity_key": PUBLIC[name],
         "approval_key": PUBLIC[name],
+        "co_approval_keys": [],
+        "revocation_key": PUBLIC[name],
     }
 
 
@@ -64,7 +70,10 @@ def grant_values() -> dict[str, Any]:
         "runs_allowed": 5,
         "attempts_allowed": 3,
         "scheduler": {"department": "civil_affairs", "key": PUBLIC["civil_affairs"]},
+        "windows": [],
         "centre_key": PUBLIC["centre"],
+        "centre_co_keys": [],
+        "centre_revocation_key": PUBLIC["centre"],
     }
 
 
@@ -74,7 +83,9 @@ GRANT = Grant.model_validate(grant_values())
 def signed_by_all() -> SignedGrant:
     return SignedGrant(
         grant=GRANT,
-        signatures=tuple(sign_grant(GRANT, party, role, KEYS[party]) for party, role, _ in required_signatures(GRANT)),  # type: ignore[arg-type]
+        signatures=tuple(
+            sign_grant(GRANT, needed.party, needed.role, KEYS[needed.party]) for needed in required_signatures(GRANT)
+        ),
     )
 
 
@@ -112,19 +123,24 @@ DOCUMENTS = [
     offer(),
     manifest(),
     sign_manifest(manifest(), KEYS["civil_affairs"]),
-    CentreCard(approval_key=HASH, api_key=HASH, url="https://x", superlink="x:1"),
+    CentreCard(approval_key=HASH, revocation_key=HASH, api_key=HASH, url="https://x", superlink="x:1"),
     DepartmentCard(
         department="tax",
         region="test",
         identity_key=HASH,
         approval_key=HASH,
         scheduling_key=HASH,
+        revocation_key=HASH,
         flower_key="ecdsa",
         dataset="tax",
         standard_version=1,
         standard_hash=HASH,
         people=3,
         columns=("A",),
+        tier="general_2",
+        tier_version=1,
+        tier_hash=HASH,
+        allowed_purposes=("social_assistance",),
         program_hash=HASH,
     ),
 ]
@@ -260,7 +276,7 @@ def test_sum_only_needs_three_supporting_departments() -> None:
 def test_a_grant_needs_the_signatures_of_centre_lead_and_every_owner() -> None:
     complete = signed_by_all()
     verify_grant_signatures(complete)
-    assert {party for party, _, _ in required_signatures(GRANT)} == {"centre", *PARTIES}
+    assert {needed.party for needed in required_signatures(GRANT)} == {"centre", *PARTIES}
     for missing in complete.signatures:
         left = tuple(each for each in complete.signatures if each is not missing)
         with pytest.raises(DoudiError) as caught:
@@ -347,6 +363,7 @@ def test_the_fingerprint_of_a_card_changes_with_each_of_its_keys() -> None:
     assert isinstance(card, DepartmentCard)
     changed = [
         card.model_copy(update={field: "cd" * 32}).fingerprint()
-        for field in ("identity_key", "approval_key", "scheduling_key", "flower_key", "department")
+        for field in ("identity_key", "approval_key", "scheduling_key", "revocation_key", "flower_key", "department")
     ]
-    assert len({card.fingerprint(), *changed}) == 6
+    changed.append(card.model_copy(update={"co_approval_keys": ("cd" * 32,)}).fingerprint())
+    assert len({card.fingerprint(), *changed}) == 8

@@ -8,7 +8,8 @@ from region import LEAD, Region, Stages, code_of, edited
 
 from crypto.errors import DoudiError
 from crypto.signing import generate_signing_key, signing_public_key
-from department_nodes.guard import verify_grant, verify_operation
+from department_nodes.grant_clauses import verify_grant
+from department_nodes.guard import verify_operation
 from policies.contracts.grant import Grant, GrantSignature, Operation, SignedGrant, sign_grant
 from policies.contracts.steps import Step
 

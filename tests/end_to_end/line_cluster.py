@@ -28,7 +28,7 @@ def line_cluster(folder: Path, step_timeout_s: int = 120) -> Cluster:
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table.slice(number * PEOPLE, PEOPLE), path)
         members.append(Member(name, f"region{number + 1}", DATASET, path))
-    project = Project(AREA, lead=PARTIES[0], departments=PARTIES, project_id=LINE)
+    project = Project(AREA, lead=PARTIES[0], departments=PARTIES, project_id=LINE, tier="general_1")
     return Cluster(folder, folder / "extracts", project, step_timeout_s=step_timeout_s, members=members)
 
 
@@ -41,15 +41,14 @@ def agree_on_line(cluster: Cluster, *options: str) -> None:
         engine.db.dispose()
         cluster.start_node(name)
     cluster.create_project(LINE, AREA, PARTIES[0])
-    draft = cluster.folder / "line.json"
-    cluster.node(
+    number = cluster.request(
         PARTIES[0],
-        "draft-line",
-        *("--out", str(draft), "--project", LINE, "--purpose", PURPOSE, "--area", AREA, "--target", TARGET),
+        "request-line",
+        *("--project", LINE, "--purpose", PURPOSE, "--area", AREA, "--target", TARGET),
         *("--label-period", PERIOD, "--rounds", str(ROUNDS), "--runs", "30", "--epsilon", "0.5", *options),
         *(word for name in PARTIES[1:] for word in ("--department", name)),
     )
-    cluster.sign(draft, PARTIES, cluster.folder / "line-signed.json")
+    cluster.approve(number, PARTIES)
 
 
 def start_line(cluster: Cluster) -> str:

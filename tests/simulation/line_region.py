@@ -108,6 +108,8 @@ class Line(Nodes):
             department=name,
             region=region,
             dataset=DATASET,
+            tier="general_2",
+            allowed_purposes=("social_assistance",),
             extract=EXTRACT,
             coordinator_url="https://127.0.0.1:1",
             superlink_address="127.0.0.1:2",

@@ -3,7 +3,7 @@
 What the tests change (drop, tamper, another clock) goes in through arguments; nothing internal is patched.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,13 @@ from department_nodes.guard import parse_request
 from department_nodes.home import NodeHome
 from department_nodes.offers import make_offer
 from department_nodes.officers import make_card, make_manifest, sign_as_owner
+from department_nodes.revocations import accept_list, issue_list, known_lists
 from department_nodes.trust import flower_public_key, pin
 from policies.contracts.cards import CentreCard
 from policies.contracts.framing import parse_frame
 from policies.contracts.grant import Grant, LineGrant, SignedGrant, sign_grant
 from policies.contracts.manifest import Mode, SignedManifest
+from policies.contracts.revocations import RevocationList, RevokedGrant, SignedRevocationList, sign_revocations
 from policies.contracts.steps import Step
 
 
@@ -138,11 +140,13 @@ class Nodes:
         self.folder, self.clock = folder, clock
         self.departments: tuple[str, ...] = ()
         self.centre_key = generate_signing_key()
+        self.centre_revocation_key = generate_signing_key()
 
     def meet(self, homes: Mapping[str, NodeHome]) -> None:
         """Pin the centre's card and everybody's at every node."""
         centre = CentreCard(
             approval_key=signing_public_key(self.centre_key).hex(),
+            revocation_key=signing_public_key(self.centre_revocation_key).hex(),
             api_key=signing_public_key(generate_signing_key()).hex(),
             url="https://127.0.0.1:1",
             superlink="127.0.0.1:2",
@@ -154,6 +158,31 @@ class Nodes:
             for card in self.cards.values():
                 pin(home, card)
         self.engines = Engines(self.homes, self.clock)
+        self.publish_revocations()
+
+    def publish_revocations(self, *revoked: RevokedGrant, by: str = "centre") -> None:
+        """Have every party issue its next revocation list, that of `by` with these grants, and every node accept all of them."""
+        now_s = int(self.clock())
+        for party in ("centre", *self.departments):
+            self.deliver(self.next_list(party, now_s, revoked if party == by else ()))
+
+    def next_list(self, party: str, now_s: int, revoked: Sequence[RevokedGrant] = ()) -> SignedRevocationList:
+        """Return a party's next revocation list, signed with its own key, known to nobody yet but itself."""
+        if party != "centre":
+            signed = issue_list(self.homes[party], now_s)
+            for entry in revoked:
+                signed = issue_list(self.homes[party], now_s, entry)
+            return signed
+        known = known_lists(self.homes[self.departments[0]]).get("centre")
+        content = known.content if known is not None else RevocationList(party="centre", number=1, issued_at=now_s)
+        for entry in revoked or (None,):
+            content = content.following(now_s, entry)
+        return sign_revocations(content, self.centre_revocation_key)
+
+    def deliver(self, signed: SignedRevocationList) -> None:
+        """Have every node accept a list."""
+        for home in self.homes.values():
+            accept_list(home, signed, int(self.clock()))
 
     def close(self) -> None:
         """Stop every node."""

@@ -59,8 +59,12 @@ def region_grant(card: DepartmentCard, operations: tuple[Operation, ...], now_s:
         "operations": operations,
         "declared_people": card.people,
         "evaluation_limit": card.people,
+        "tier": card.tier,
+        "tier_version": card.tier_version,
+        "tier_hash": card.tier_hash,
         "identity_key": card.identity_key,
         "approval_key": card.approval_key,
+        "revocation_key": card.revocation_key,
     }
     lead = Participant(department="lead", role="lead", **fields)
     own = Participant(department=card.department, role="supporting", **fields)
@@ -85,4 +89,5 @@ def region_grant(card: DepartmentCard, operations: tuple[Operation, ...], now_s:
         runs_allowed=1,
         scheduler=Scheduler(department="lead", key="0" * 64),
         centre_key="0" * 64,
+        centre_revocation_key="0" * 64,
     )

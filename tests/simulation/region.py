@@ -21,9 +21,10 @@ from department_nodes.config import NodeConfig, SitePolicy
 from department_nodes.enrolment import create_node
 from department_nodes.guard import parse_request
 from department_nodes.home import NodeHome
-from department_nodes.officers import GrantTerms, draft_grant
+from department_nodes.officers import draft_grant
 from department_nodes.store.models import RunKeyRow
 from department_nodes.store.session import transaction
+from policies.contracts.drafting import GrantTerms
 from policies.contracts.framing import Frame, pack_frame, parse_frame
 from policies.contracts.grant import Grant, SignedGrant
 from policies.contracts.manifest import Mode, SignedManifest
@@ -37,7 +38,12 @@ EXTRACT = "extract.parquet"
 LEAD = "civil_affairs"
 DEPARTMENTS = ("civil_affairs", "human_resources", "health_disability", "housing", "public_security", "tax")
 # Small extracts have few people per level and few parties; the shares of a small sample pass any useful cap.
-SMALL_REGION_POLICY = SitePolicy(disclosure_max_share=1.0, disclosure_max_rank_correlation=1.0)
+SMALL_REGION_POLICY = SitePolicy(
+    disclosure_max_share=1.0,
+    disclosure_max_rank_correlation=1.0,
+    # Tests move the clock by a year; those of revocation set their own limit.
+    max_revocation_age_hours=24 * 366,
+)
 
 
 def write_small_extracts(
@@ -105,6 +111,8 @@ class Region(Nodes):
             department=name,
             region="test",
             dataset=name,
+            tier="general_2",
+            allowed_purposes=("social_assistance",),
             extract=EXTRACT,
             coordinator_url="https://127.0.0.1:1",
             superlink_address="127.0.0.1:2",

@@ -7,7 +7,7 @@ from line_region import SHORT_TRAINING, Line
 from line_rounds_driver import RoundDriver
 
 from crypto.errors import DoudiError
-from department_nodes.guard import verify_grant_terms
+from department_nodes.grant_clauses import verify_grant_terms
 from department_nodes.lines.officers import DISTRIBUTED_DEFAULTS
 from department_nodes.offers import make_offer
 from department_nodes.preview import preview_grant

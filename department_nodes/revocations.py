@@ -1,0 +1,110 @@
+"""Revocation at the node: the newest list of each party, and whether a grant may still be used.
+
+A list is verified with the key that this department pinned, when it comes; what lies in the folder was verified. A grant is refused
+when a list names it (`grant.revoked`), and when a list that is needed is missing or too old (`revocation.missing`,
+`revocation.stale`): who withholds lists stops work, and extends nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from command_line.documents import write_atomically
+from crypto.errors import DoudiError
+from department_nodes.home import REVOCATION_KEY, REVOCATIONS_FOLDER, NodeHome
+from policies.contracts.grant_terms import GrantBase
+from policies.contracts.revocations import (
+    RevocationList,
+    RevokedGrant,
+    SignedRevocationList,
+    require_successor,
+    sign_revocations,
+)
+
+CENTRE = "centre"
+# A list from a host whose clock is a little ahead is accepted; one from far ahead would be "fresh" for too long.
+CLOCK_TOLERANCE_S = 120
+
+
+def known_lists(home: NodeHome) -> dict[str, SignedRevocationList]:
+    """Return the newest list of each party. Raises `document.malformed` for a file that somebody damaged."""
+    folder = home.path / REVOCATIONS_FOLDER
+    found = [SignedRevocationList.parse(path.read_bytes()) for path in sorted(folder.glob("*.json"))]
+    return {item.content.party: item for item in found}
+
+
+def accept_list(home: NodeHome, offered: SignedRevocationList, now_s: int) -> bool:
+    """Store a party's list if it is newer than the known one; return whether it was.
+
+    Raises `trust.unknown_party`, `revocation.bad_signature`, `revocation.from_the_future`, `revocation.rollback`,
+    `revocation.fork` or `revocation.dropped`; the known list stays then.
+    """
+    party = offered.content.party
+    offered.verify(_pinned_key(home, party))
+    if offered.content.issued_at > now_s + CLOCK_TOLERANCE_S:
+        raise DoudiError(
+            "revocation.from_the_future",
+            f"the revocation list of {party} is signed with a time that has not come",
+            "Set the clocks of both hosts.",
+        )
+    if not require_successor(known_lists(home).get(party), offered):
+        return False
+    write_atomically(home.path / REVOCATIONS_FOLDER / f"{party}.json", offered.to_bytes(), 0o644)
+    return True
+
+
+def issue_list(home: NodeHome, now_s: int, revoked: RevokedGrant | None = None) -> SignedRevocationList:
+    """Return this department's next list, stored: with one more grant, or only with a new time.
+
+    Raises `key.missing` where the revocation key is not on this host.
+    """
+    department = home.config.department
+    known = known_lists(home).get(department)
+    before = known.content if known is not None else RevocationList(party=department, number=1, issued_at=now_s)
+    content = before.following(now_s, revoked) if known is not None or revoked is not None else before
+    signed = sign_revocations(content, home.officer_key(REVOCATION_KEY))
+    signed.verify(home.public_keys.revocation_key)
+    write_atomically(home.path / REVOCATIONS_FOLDER / f"{department}.json", signed.to_bytes(), 0o644)
+    return signed
+
+
+def require_not_revoked(
+    grant: GrantBase, lists: Mapping[str, RevocationList], fresh: Iterable[str], now_s: int, max_age_s: int
+) -> None:
+    """Raise unless no known list names the grant, and the parties in `fresh` have lists that are recent. Pure.
+
+    Raises `grant.revoked`, `revocation.missing` or `revocation.stale`.
+    """
+    digest = grant.digest()
+    for party in (CENTRE, *grant.departments):
+        if party in lists and lists[party].names(digest):
+            raise DoudiError(
+                "grant.revoked", f"{party} has revoked the grant", "Ask that party why; have a new grant signed."
+            )
+    for party in fresh:
+        if party not in lists:
+            raise DoudiError(
+                "revocation.missing",
+                f"no revocation list of {party} has come",
+                "Start that party's node, or have the centre's officer run `doudi centre publish-revocations`.",
+            )
+        if now_s - lists[party].issued_at > max_age_s:
+            raise DoudiError(
+                "revocation.stale",
+                f"the newest revocation list of {party} is older than {max_age_s // 3600} hours",
+                "Have that party issue a new list: its running node does, the centre's officer runs `publish-revocations`.",
+            )
+
+
+def _pinned_key(home: NodeHome, party: str) -> str:
+    if party == home.config.department:
+        return home.public_keys.revocation_key
+    if party != CENTRE:
+        return home.trust.department(party).revocation_key
+    centre = home.trust.centre
+    if centre is None:
+        raise DoudiError("trust.unknown_party", "the centre's card is not pinned", "Run `doudi node trust CARD`.")
+    return centre.revocation_key
+
+
+def lists_in_clear(home: NodeHome) -> dict[str, RevocationList]:
+    """Return what each party's newest list says, for the guard."""
+    return {party: item.content for party, item in known_lists(home).items()}
