@@ -199,7 +199,7 @@ def sign(
     for line in grant_summary(unsigned.grant, console.text):
         note(line)
     # The officer's own copies of the cards: the coordinator cannot slip in another key.
-    compare_keys(unsigned.grant, officer.cards(), officer.centre_card.approval_key)
+    compare_keys(unsigned.grant, officer.cards(), officer.centre_keys)
     if unsigned.signatures:
         verify_each_signature(unsigned)
     if sys.stdin.isatty() and not yes:
@@ -207,7 +207,7 @@ def sign(
     signature = sign_grant(unsigned.grant, "centre", "centre", officer.approval_key())
     signed = merge_signatures(unsigned, SignedGrant(grant=unsigned.grant, signatures=(signature,)))
     _write_grant(signed, out)
-    counts = {"count": len(signed.signatures), "needed": len(required_signatures(signed.grant))}
+    counts = {"count": len(signed.signatures), "needed": sum(needed.count for needed in required_signatures(signed.grant))}
     note(console.text("signed", hash=signed.grant_hash, **counts))
     if submit:
         officer.request("PUT", f"/v1/projects/{signed.grant.project_id}/grant", signed.to_bytes())

@@ -35,7 +35,7 @@ def put_grant(
     # (2)
     _require_same_project(get_project(session, project_id), grant)
     # (3)
-    compare_keys(grant, department_cards(session), config.centre_approval_key)
+    compare_keys(grant, department_cards(session), config.centre_keys)
     # (4)
     verify_each_signature(signed)
     # (5)

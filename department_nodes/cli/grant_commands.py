@@ -34,8 +34,9 @@ def draft(
     lines: Annotated[bool, typer.Option(help="the released bits may also train the departments' lines")] = False,
 ) -> None:
     """Draft a grant that this department leads. Nobody is bound before every party has signed it."""
-    from department_nodes.officers import GrantTerms, draft_grant, make_card
+    from department_nodes.officers import draft_grant, make_card
     from department_nodes.trust import flower_public_key
+    from policies.contracts.drafting import GrantTerms
     from policies.contracts.grant import SignedGrant
 
     node = open_home(home)
@@ -97,7 +98,7 @@ def sign(
 ) -> None:
     """Sign a grant for this department, after the guard has checked it. Read `preview` first."""
     from department_nodes.engine import NodeEngine
-    from department_nodes.guard import verify_grant_terms
+    from department_nodes.grant_clauses import verify_grant_terms
     from department_nodes.officers import sign_as_owner
     from policies.contracts.grant import required_signatures
 
@@ -115,7 +116,7 @@ def sign(
     if submit:
         client = connect(engine.home)
         client.put_bytes(f"/v1/projects/{signed.grant.project_id}/grant", signed.to_bytes())
-    counts = {"count": len(signed.signatures), "needed": len(required_signatures(signed.grant))}
+    counts = {"count": len(signed.signatures), "needed": sum(needed.count for needed in required_signatures(signed.grant))}
     console.note("signed", department=department, hash=signed.grant_hash, **counts)
 
 
@@ -131,5 +132,5 @@ def fetch_grant(
 
     signed = SignedGrant.parse(connect(open_home(home)).get_bytes(f"/v1/projects/{project}/grant"))
     write_and_name(out, signed.to_bytes())
-    counts = {"count": len(signed.signatures), "needed": len(required_signatures(signed.grant))}
+    counts = {"count": len(signed.signatures), "needed": sum(needed.count for needed in required_signatures(signed.grant))}
     console.fact("fetched", {"hash": signed.grant_hash, **counts}, as_json=False)

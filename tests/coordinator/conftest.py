@@ -29,7 +29,11 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def world(tmp_path: Path, migrated: Path) -> World:
-    api_key, approval_key = generate_signing_key(), generate_signing_key()
-    values = {"centre_api_key": public(api_key), "centre_approval_key": public(approval_key)}
+    api_key, approval_key, revocation_key = (generate_signing_key() for _ in range(3))
+    values = {
+        "centre_api_key": public(api_key),
+        "centre_approval_key": public(approval_key),
+        "centre_revocation_key": public(revocation_key),
+    }
     shutil.copy(migrated, tmp_path / "coordinator.db")
     return World(parse_config(values, tmp_path), api_key, approval_key, {name: Keys() for name in DEPARTMENTS})

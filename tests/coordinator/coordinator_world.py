@@ -17,6 +17,7 @@ from policies.contracts.cards import DepartmentCard
 from policies.contracts.grant import Grant, LineGrant, SignedGrant, sign_grant
 from policies.contracts.manifest import KeyOffer, Manifest, SignedManifest, sign_manifest
 from policies.contracts.requests import sign_request
+from policies.standards.tier_loader import load_tier
 
 START_S = 1_800_000_000
 LEAD = "civil_affairs"
@@ -34,6 +35,7 @@ class Keys:
     identity: bytes = field(default_factory=generate_signing_key)
     approval: bytes = field(default_factory=generate_signing_key)
     scheduling: bytes = field(default_factory=generate_signing_key)
+    revocation: bytes = field(default_factory=generate_signing_key)
 
 
 @dataclass
@@ -92,6 +94,11 @@ class World:
             "identity_key": public(keys.identity),
             "approval_key": public(keys.approval),
             "scheduling_key": public(keys.scheduling),
+            "revocation_key": public(keys.revocation),
+            "tier": "general_2",
+            "tier_version": 1,
+            "tier_hash": load_tier("general_2").standard_hash(),
+            "allowed_purposes": ("social_assistance",),
             "flower_key": f"ecdsa-sha2-nistp384 {department}",
             "dataset": department,
             "standard_version": 1,
@@ -107,7 +114,7 @@ class World:
             assert self.send("centre", "POST", "/v1/parties", self.card(department).to_bytes()).status_code == 201
 
     def open_project(self, project_id: str = PROJECT) -> None:
-        body = {"project_id": project_id, "title": "Winter aid", "purpose": "aid", "region": "kentucky", "lead": LEAD}
+        body = {"project_id": project_id, "title": "Winter aid", "purpose": "social_assistance", "region": "kentucky", "lead": LEAD}
         assert self.send("centre", "POST", "/v1/projects", canonical_json(body)).status_code == 201
 
     def grant(self, **changes: Any) -> Grant:
@@ -122,15 +129,19 @@ class World:
                 "operations": ["link", "train"],
                 "declared_people": 3000,
                 "evaluation_limit": 10_000,
+                "tier": "general_2",
+                "tier_version": 1,
+                "tier_hash": load_tier("general_2").standard_hash(),
                 "identity_key": public(self.keys[department].identity),
                 "approval_key": public(self.keys[department].approval),
+                "revocation_key": public(self.keys[department].revocation),
             }
             for department in DEPARTMENTS
         ]
         values = {
             "grant_id": "grant-1",
             "project_id": PROJECT,
-            "purpose": "aid",
+            "purpose": "social_assistance",
             "region": "kentucky",
             "not_before": START_S - 100,
             "expires_at": START_S + 100_000,
@@ -149,6 +160,7 @@ class World:
             "attempts_allowed": 2,
             "scheduler": {"department": LEAD, "key": public(self.keys[LEAD].scheduling)},
             "centre_key": public(self.approval_key),
+            "centre_revocation_key": self.config.centre_revocation_key,
         }
         return Grant.model_validate({**values, **changes})
 
@@ -165,8 +177,12 @@ class World:
                 "columns": ["income"],
                 "operations": ["line"],
                 "declared_people": 3000,
+                "tier": "general_2",
+                "tier_version": 1,
+                "tier_hash": load_tier("general_2").standard_hash(),
                 "identity_key": public(self.keys[department].identity),
                 "approval_key": public(self.keys[department].approval),
+                "revocation_key": public(self.keys[department].revocation),
             }
             for number, department in enumerate(DEPARTMENTS)
         ]

@@ -7,7 +7,7 @@ import pytest
 from coordinator.config import CONFIG_FILE, load_config, parse_config, write_config
 from crypto.errors import DoudiError
 
-KEYS = {"centre_api_key": "11" * 32, "centre_approval_key": "22" * 32}
+KEYS = {"centre_api_key": "11" * 32, "centre_approval_key": "22" * 32, "centre_revocation_key": "33" * 32}
 
 
 def test_defaults_stay_on_this_host(tmp_path):

@@ -36,6 +36,7 @@ from policies.contracts.line_rounds import (
 )
 from policies.contracts.manifest import KeyOffer, Manifest, SignedManifest, sign_manifest
 from policies.contracts.steps import Step, pack_refusal, pack_reply
+from policies.standards.tier_loader import load_tier
 
 PARTIES = ("east-tax", "north-tax", "ohio-tax", "south-tax", "west-tax")
 PEOPLE = {name: 100 * number for number, name in enumerate(PARTIES, start=1)}
@@ -331,8 +332,12 @@ def line_grant(line: Line, **changes: Any) -> LineGrant:
             "columns": ["income"],
             "operations": ["line"],
             "declared_people": 10_000,
+            "tier": "general_2",
+            "tier_version": 1,
+            "tier_hash": load_tier("general_2").standard_hash(),
             "identity_key": signing_public_key(line.nodes[name].identity).hex(),
             "approval_key": signing_public_key(line.nodes[name].identity).hex(),
+            "revocation_key": signing_public_key(line.nodes[name].identity).hex(),
         }
         for name in line.parties
     ]
@@ -340,7 +345,7 @@ def line_grant(line: Line, **changes: Any) -> LineGrant:
         {
             "grant_id": "grant-1",
             "project_id": "line-1",
-            "purpose": "aid",
+            "purpose": "social_assistance",
             "region": "usa",
             "not_before": 1,
             "expires_at": 1000,
@@ -348,6 +353,7 @@ def line_grant(line: Line, **changes: Any) -> LineGrant:
             "runs_allowed": 2,
             "scheduler": {"department": line.parties[0], "key": signing_public_key(line.scheduling).hex()},
             "centre_key": "ef" * 32,
+            "centre_revocation_key": "ee" * 32,
             "participants": participants,
             "target": "coverage",
             "label_period": "y2026",
