@@ -11,6 +11,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
+from coordinator.accounts.settings import AccountSettings, OidcSettings
 from coordinator.grants.keys import CentreKeys
 from crypto.errors import DoudiError
 from policies.contracts.base import KeyHex
@@ -65,6 +66,8 @@ class CoordinatorConfig(BaseModel):
     centre_co_approval_keys: tuple[KeyHex, ...] = ()
     centre_revocation_key: KeyHex
     limits: Limits = Limits()
+    accounts: AccountSettings = AccountSettings()
+    oidc: OidcSettings = OidcSettings()
 
     _home: Path = PrivateAttr(default_factory=Path)
 
@@ -135,16 +138,18 @@ def load_config(home: Path) -> CoordinatorConfig:
 def write_config(config: CoordinatorConfig, home: Path) -> None:
     """Write every setting, so that an officer sees what is in force and not only what was changed."""
     values = config.model_dump(mode="json")
-    limits = values.pop("limits")
+    sections = {name: values.pop(name) for name, value in list(values.items()) if isinstance(value, dict)}
     lines = ["# Doudi coordinator. Unknown keys are refused; paths are relative to this folder."]
     lines += [f"{name} = {_toml(value)}" for name, value in values.items()]
-    lines += ["", "[limits]"] + [f"{name} = {_toml(value)}" for name, value in limits.items()]
+    for title, section in sections.items():
+        lines += ["", f"[{title}]"] + [f"{name} = {_toml(value)}" for name, value in section.items()]
     (home / CONFIG_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _toml(value: str | int | list[str]) -> str:
     if isinstance(value, int):
-        return str(value)
+        # A boolean is an int to Python, and a word to TOML.
+        return str(value).lower()
     if isinstance(value, list):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
