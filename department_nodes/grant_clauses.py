@@ -46,17 +46,22 @@ def verify_grant(signed: SignedGrant, site: Site, now_s: int) -> Share:
     program that is installed here. 5. The asset, its tier, its data standard and its columns are this node's. 6. It is within the
     tiers of all assets. 7. The purpose, the site's limits and the site's own rules allow it.
     """
-    verify_grant_signatures(signed)  # 1
+    grant_hash = verify_grant_signatures(signed)  # 1
     me = verify_grant_terms(signed.grant, site, now_s)
-    verify_not_revoked(signed.grant, (CENTRE,), site, now_s)  # 3
+    verify_not_revoked(grant_hash, signed.grant.departments, (CENTRE,), site, now_s)  # 3
     return me
 
 
-def verify_not_revoked(grant: Grant | LineGrant, fresh: Iterable[str], site: Site, now_s: int) -> None:
-    """Raise unless nobody revoked the grant and these parties' lists are recent. Codes: `revocations.require_not_revoked`."""
+def verify_not_revoked(
+    grant_hash: str, departments: Iterable[str], fresh: Iterable[str], site: Site, now_s: int
+) -> None:
+    """Raise unless no party of the grant revoked it and the lists of those in `fresh` are recent.
+
+    Codes: `revocations.require_not_revoked`.
+    """
     others = [party for party in fresh if party != site.config.department]
     max_age_s = site.config.policy.max_revocation_age_hours * HOUR_S
-    require_not_revoked(grant, site.revocations, others, now_s, max_age_s)
+    require_not_revoked(grant_hash, departments, site.revocations, others, now_s, max_age_s)
 
 
 def verify_grant_terms(grant: Grant | LineGrant, site: Site, now_s: int) -> Share:

@@ -139,7 +139,7 @@ def verify_request(unverified: UnverifiedRequest, site: Site, now_s: int) -> Req
         )
 
     verify_run_terms(grant, manifest)  # 3
-    verify_not_revoked(grant, (CENTRE, *manifest.departments), site, now_s)
+    verify_not_revoked(grant_hash, grant.departments, (CENTRE, *manifest.departments), site, now_s)
     verify_offers(grant, manifest)  # 4
 
     step = unverified.step

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from command_line.documents import write_atomically
 from crypto.errors import DoudiError
 from department_nodes.home import REVOCATION_KEY, REVOCATIONS_FOLDER, NodeHome
-from policies.contracts.grant_terms import GrantBase
 from policies.contracts.revocations import (
     RevocationList,
     RevokedGrant,
@@ -67,15 +66,19 @@ def issue_list(home: NodeHome, now_s: int, revoked: RevokedGrant | None = None) 
 
 
 def require_not_revoked(
-    grant: GrantBase, lists: Mapping[str, RevocationList], fresh: Iterable[str], now_s: int, max_age_s: int
+    grant_hash: str,
+    departments: Iterable[str],
+    lists: Mapping[str, RevocationList],
+    fresh: Iterable[str],
+    now_s: int,
+    max_age_s: int,
 ) -> None:
     """Raise unless no known list names the grant, and the parties in `fresh` have lists that are recent. Pure.
 
     Raises `grant.revoked`, `revocation.missing` or `revocation.stale`.
     """
-    digest = grant.digest()
-    for party in (CENTRE, *grant.departments):
-        if party in lists and lists[party].names(digest):
+    for party in (CENTRE, *departments):
+        if party in lists and lists[party].names(grant_hash):
             raise DoudiError(
                 "grant.revoked", f"{party} has revoked the grant", "Ask that party why; have a new grant signed."
             )

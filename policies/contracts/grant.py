@@ -186,16 +186,19 @@ def sign_grant(
         party=party,
         role=role,
         key=signing.signing_public_key(private).hex(),
-        signature=signing.sign(private, GRANT_SIGNATURE_DOMAIN, _signed_bytes(grant, party, role)).hex(),
+        signature=signing.sign(private, GRANT_SIGNATURE_DOMAIN, _signed_bytes(grant.digest(), party, role)).hex(),
     )
 
 
-def verify_grant_signatures(signed: SignedGrant) -> None:
-    """Raise `grant.signature_missing` or `grant.bad_signature` unless enough people of every party signed with keys of the grant.
+def verify_grant_signatures(signed: SignedGrant) -> str:
+    """Return the grant's hash if enough people of every party signed it with keys that it names.
+
+    Raises `grant.signature_missing` or `grant.bad_signature`.
 
     Every signature must verify, also one beyond the number. Two by one key are one person. Whether those keys are the right
     ones is the caller's question: compare them with a list of trusted keys.
     """
+    grant_hash = signed.grant_hash
     for needed in required_signatures(signed.grant):
         people = set()
         for signature in signed.signatures:
@@ -203,7 +206,7 @@ def verify_grant_signatures(signed: SignedGrant) -> None:
                 continue
             if signature.key not in needed.keys:
                 raise DoudiError("grant.bad_signature", f"{needed.party} signed with another key than the grant names")
-            verify_grant_signature(signed.grant, signature)
+            _verify(grant_hash, signature)
             people.add(signature.key)
         if len(people) < needed.count:
             raise DoudiError(
@@ -211,15 +214,20 @@ def verify_grant_signatures(signed: SignedGrant) -> None:
                 f"of {needed.count} signatures of {needed.party} ({needed.role}) there are {len(people)}",
                 "Have this party sign the grant; its tier says how many people must.",
             )
+    return grant_hash
 
 
 def verify_grant_signature(grant: GrantBase, signature: GrantSignature) -> None:
     """Raise `grant.bad_signature` unless this one signature is its party's, in its role, over this grant with its own key."""
+    _verify(grant.digest(), signature)
+
+
+def _verify(grant_hash: str, signature: GrantSignature) -> None:
     try:
         signing.verify(
             bytes.fromhex(signature.key),
             GRANT_SIGNATURE_DOMAIN,
-            _signed_bytes(grant, signature.party, signature.role),
+            _signed_bytes(grant_hash, signature.party, signature.role),
             bytes.fromhex(signature.signature),
         )
     except DoudiError as error:
@@ -227,6 +235,6 @@ def verify_grant_signature(grant: GrantBase, signature: GrantSignature) -> None:
         raise DoudiError("grant.bad_signature", f"the signature of {party} does not verify") from error
 
 
-def _signed_bytes(grant: GrantBase, party: str, role: str) -> bytes:
+def _signed_bytes(grant_hash: str, party: str, role: str) -> bytes:
     """Bind the signer's role to the signature, so that an owner's signature never counts as the centre's."""
-    return canonical_json({"party": party, "role": role, "grant_hash": grant.digest()})
+    return canonical_json({"party": party, "role": role, "grant_hash": grant_hash})
