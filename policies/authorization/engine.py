@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
@@ -206,17 +206,17 @@ def _first_lines(text: str) -> list[int]:
     """Return the line on which each statement begins; statements end with a semicolon outside of brackets."""
     lines, depth, begun = [], 0, False
     for match in _TOKEN.finditer(text):
-        token = match.group()
-        if token.startswith("//"):
+        piece = match.group()
+        if piece.startswith("//"):
             continue
         if not begun:
             begun = True
             lines.append(text.count("\n", 0, match.start()) + 1)
-        if token in "([{":
+        if piece in "([{":
             depth += 1
-        elif token in ")]}":
+        elif piece in ")]}":
             depth -= 1
-        elif token == ";" and depth == 0:
+        elif piece == ";" and depth == 0:
             begun = False
     return lines
 
@@ -245,8 +245,3 @@ def _entity_json(entity: Entity) -> dict[str, object]:
 
 def _invalid(why: str) -> DoudiError:
     return DoudiError("policy.invalid", why, "Correct the rules; nothing was changed.")
-
-
-def ids(rules: Iterable[Rule]) -> frozenset[str]:
-    """Return the ids of rules."""
-    return frozenset(rule.id for rule in rules)
