@@ -1,7 +1,7 @@
 """Cases: questions in files with the answer that the coordinator's rules must give, one file per feature in `coordinator/cases/`.
 
-A file names principals and resources once, and its cases refer to them, with changes where a case needs them. A text "Party::tax"
-is a reference to that party. Each case is about one rule: for a `permit` that allows, or for a `forbid` that denies, the rule must be
+A file names principals and resources once, and its cases refer to them, with changes where a case needs them. "Party::tax" is a
+reference to that party. Each case is about one rule: if a `permit` allows or a `forbid` denies, the rule must be
 among the deciding ones; the case of the other kind is the same question with the rule's condition not met. A case that is marked
 `invariant` must be answered in the same way by every later version of the rules. Pure; may import pydantic and the engine.
 """
@@ -110,9 +110,11 @@ def _values(plain: Mapping[str, Any]) -> dict[str, Value]:
 
 def _value(plain: Any) -> Value:
     if isinstance(plain, list):
-        return frozenset(_value(item) for item in plain)  # type: ignore[arg-type]
-    if isinstance(plain, str) and plain.startswith(_REFERENCE):
-        return EntityRef("Party", plain.removeprefix(_REFERENCE))
-    if isinstance(plain, bool | int | str):
-        return plain
-    raise ValueError("a case has a value that rules cannot read")
+        return frozenset(_single(item) for item in plain)
+    return plain if isinstance(plain, bool | int) else _single(plain)
+
+
+def _single(plain: Any) -> str | EntityRef:
+    if not isinstance(plain, str):
+        raise ValueError("a case has a value that rules cannot read")
+    return EntityRef("Party", plain.removeprefix(_REFERENCE)) if plain.startswith(_REFERENCE) else plain

@@ -23,12 +23,17 @@ from crypto.domains import frame
 from crypto.errors import DoudiError
 
 POLICY_HASH = b"doudi-policy-hash\x01"
-MAXIMUM_RULES_BYTES = 128 * 1024
+MAXIMUM_CHARACTERS = 100_000
 INVARIANT = "invariant"
 _ID = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
 _MAX_ID_CHARACTERS = 60
-# Comments, strings (a word inside either is no rule), brackets, and words with the sign before them.
-_TOKEN = re.compile(r'//[^\n]*|"(?:\\.|[^"\\])*"|[()\[\]{};]|@?[A-Za-z_]\w*', re.DOTALL)
+# Cedar's parser takes stack for every level of an expression, and the whole process dies when that is used up (cedarpy 4.12:
+# between 500 and 1,000 brackets, or 10,000 operators in a row). So what is too deep or too long is refused before Cedar sees it.
+MAXIMUM_RULES = 200
+MAXIMUM_DEPTH = 40
+MAXIMUM_RULE_CHARACTERS = 8_000
+# Comments and strings, in which a bracket is none, as Cedar's own lexer reads them; then every other character that counts.
+_PIECE = re.compile(r'//[^\n]*|"(?:\\[^\n]|[^"\\])*"|\S')
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +47,7 @@ class EntityRef:
 
 
 # There are no records: a mapping in a value could be read by Cedar as another entity or an extension.
-Value: TypeAlias = "bool | int | str | EntityRef | AbstractSet[str] | AbstractSet[EntityRef] | tuple[str, ...]"
+Value: TypeAlias = "bool | int | str | EntityRef | AbstractSet[str | EntityRef]"
 
 
 @dataclass(frozen=True)
@@ -102,13 +107,11 @@ class PolicyEngine:
     def __init__(self, policies: str, schema: str) -> None:
         self.text = canonical_text(policies)
         self.schema_text = canonical_text(schema)
-        if len(self.text.encode()) > MAXIMUM_RULES_BYTES:
-            raise _invalid(f"the rules have more than {MAXIMUM_RULES_BYTES} bytes")
+        self.rules = parse_rules(self.text)
         try:
             self._schema = cedarpy.Schema.from_str(self.schema_text)
         except ValueError:
             raise _invalid("the schema cannot be parsed") from None
-        self.rules = parse_rules(self.text)
         self._policies = cedarpy.PolicySet.from_str(self.text)
         self._require_valid()
 
@@ -161,15 +164,17 @@ def canonical_text(text: str) -> str:
 
 def parse_rules(text: str) -> tuple[Rule, ...]:
     """Return the rules of a text in its order. Raises `policy.invalid`."""
+    if len(text) > MAXIMUM_CHARACTERS:
+        raise _invalid(f"the rules have more than {MAXIMUM_CHARACTERS} characters")
+    # Cedar numbers rules in the order of the text; this finds where each begins, which Cedar does not tell.
+    lines = _first_lines(text)
     try:
         parsed = json.loads(cedarpy.policies_to_json_str(text))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _invalid(f"the rules cannot be parsed ({error})") from None
     if parsed["templates"] or parsed["templateLinks"]:
         raise _invalid("a rule is a template")
     static = parsed["staticPolicies"]
-    # Cedar numbers rules in the order of the text; the scan finds where each begins, which Cedar does not tell.
-    lines = _first_lines(text)
     if len(lines) != len(static):
         raise _invalid("the rules could not be told apart")
     rules = [_rule(static[f"policy{number}"], line) for number, line in enumerate(lines)]
@@ -203,22 +208,26 @@ def _rule(parsed: dict[str, Any], line: int) -> Rule:
 
 
 def _first_lines(text: str) -> list[int]:
-    """Return the line on which each statement begins; statements end with a semicolon outside of brackets."""
-    lines, depth, begun = [], 0, False
-    for match in _TOKEN.finditer(text):
+    """Return the line on which each rule begins; a rule ends with a semicolon outside of brackets.
+
+    Raises `policy.invalid` for what Cedar's parser must not see.
+    """
+    starts: list[int] = []
+    depth, length = 0, 0
+    inside = False
+    for match in _PIECE.finditer(text):
         piece = match.group()
         if piece.startswith("//"):
             continue
-        if not begun:
-            begun = True
-            lines.append(text.count("\n", 0, match.start()) + 1)
-        if piece in "([{":
-            depth += 1
-        elif piece in ")]}":
-            depth -= 1
-        elif piece == ";" and depth == 0:
-            begun = False
-    return lines
+        if not inside:
+            inside, length = True, 0
+            starts.append(match.start())
+        length += len(piece)
+        depth += (piece in ("(", "[", "{")) - (piece in (")", "]", "}"))
+        if depth > MAXIMUM_DEPTH or length > MAXIMUM_RULE_CHARACTERS or len(starts) > MAXIMUM_RULES:
+            raise _invalid(f"line {text.count(chr(10), 0, match.start()) + 1}: too deep, too long or too many rules")
+        inside = not (piece == ";" and depth <= 0)
+    return [text.count("\n", 0, start) + 1 for start in starts]
 
 
 def _ref_json(ref: EntityRef) -> dict[str, str]:
@@ -230,7 +239,7 @@ def _value_json(value: Value) -> object:
         return {"__entity": _ref_json(value)}
     if isinstance(value, bool | int | str):
         return value
-    if isinstance(value, AbstractSet | tuple):
+    if isinstance(value, AbstractSet):
         return [_value_json(item) for item in value]
     raise TypeError("a value of a question is none that rules can read")
 
