@@ -3,9 +3,10 @@
 The order of one request, with its crash points:
 
 1. Parse. 2. Verify grant, manifest and policy. 3. A finished step asked again with the same request gets the stored reply byte
-for byte; a different request for it is refused. 4. The step is marked as started, durable: from here the run number is taken.
-5. Compute; charges become durable before what they pay for. 6. Reply, sealed values, account of what is sent and event become
-durable in one transaction. 7. Send. A crash before 6 computes again (nothing had left); after 6 it repeats only the send.
+for byte; a different request for it is refused. 4. The step is marked as started, durable: from here the run has its number, and
+its place among the unfinished runs. 5. Compute; charges become durable before what they pay for. Then verify that nobody has
+revoked the grant meanwhile. 6. Reply, sealed values, account of what is sent and event become durable in one transaction.
+7. Send. A crash before 6 computes again (nothing had left); after 6 it repeats only the send.
 
 Across the border only codes travel: a refusal is a signed code, an unexpected error is `node.internal_error`.
 """
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from crypto.canonical import parse_canonical
@@ -26,10 +27,11 @@ from crypto.errors import DoudiError
 from crypto.pseudonyms import random_scalar
 from department_nodes.extract import ExtractCache
 from department_nodes.grant_clauses import Site
-from department_nodes.guard import Request, UnverifiedRequest, parse_request, verify_request
+from department_nodes.guard import Request, UnverifiedRequest, parse_request, verify_request, verify_still_granted
 from department_nodes.home import IDENTITY_KEY, STORAGE_KEY, NodeHome
 from department_nodes.lines.order import enter_round, finish_line_step
 from department_nodes.privacy.randomness import NoiseSource, OperatingSystemNoise
+from department_nodes.run_order import begin_step, finish_step
 from department_nodes.site import site_of
 from department_nodes.steps import linkage
 from department_nodes.steps.accounts import Accounts
@@ -41,7 +43,6 @@ from department_nodes.store.models import (
     LinkageScalarRow,
     ReportRow,
     RunKeyRow,
-    RunNumberRow,
     SentRow,
     StepRow,
 )
@@ -118,8 +119,11 @@ class NodeEngine:
         reply = pack_reply(
             self._identity, data, request.step.value, self.home.config.department, result.facts, result.parts
         )
+        # A step may compute for long: what leaves must be granted when it leaves.
+        finished_s = max(now_s, int(self.clock()))
+        verify_still_granted(request, self.site(), finished_s)
         with transaction(self.db) as session:  # 6
-            self._finish(session, request, result, reply, now_s, int(1000 * (monotonic() - started)))
+            self._finish(session, request, result, reply, finished_s, int(1000 * (monotonic() - started)))
         log.info("step %s answered in %.1f s, %d bytes", request.step.value, monotonic() - started, len(reply))
         return reply  # 7
 
@@ -152,7 +156,7 @@ class NodeEngine:
                 )
             )
             session.flush()
-        self._take_run_number(session, request)
+        begin_step(session, request, self.home.config.policy.max_concurrent_runs, now_s)
         row = session.get(RunKeyRow, (manifest.run_id, manifest.attempt))
         if row is None or row.offer != manifest.offer(self.home.config.department).to_bytes():
             raise DoudiError("manifest.wrong_keys", "the manifest names other run keys than this node offered")
@@ -173,24 +177,6 @@ class NodeEngine:
             )
             record(session, _event(EventType.STEP_STARTED, request, now_s))
         return RunKeys(bytes.fromhex(secrets["sealing"]), bytes.fromhex(secrets["mask"]))
-
-    def _take_run_number(self, session: Session, request: Request) -> None:
-        manifest = request.manifest
-        holder = session.scalar(
-            select(RunNumberRow.run_id).where(
-                RunNumberRow.grant_hash == request.grant_hash, RunNumberRow.run_number == manifest.run_number
-            )
-        )
-        mine = session.get(RunNumberRow, manifest.run_id)
-        if holder not in (None, manifest.run_id):
-            raise DoudiError("manifest.run_number_taken", "another run has this number")
-        # A run's name counts once: under another number, or another grant, it would be a run that nobody counts.
-        if mine is not None and (mine.grant_hash, mine.run_number) != (request.grant_hash, manifest.run_number):
-            raise DoudiError("manifest.run_number_taken", "this run has another number, or is another grant's")
-        if mine is None:
-            session.add(
-                RunNumberRow(run_id=manifest.run_id, grant_hash=request.grant_hash, run_number=manifest.run_number)
-            )
 
     def _compute(self, request: Request, keys: RunKeys, now_s: int) -> StepResult:
         manifest, project_id = request.manifest, request.project_id
@@ -262,6 +248,7 @@ class NodeEngine:
         if row.reply is not None:
             raise DoudiError("step.answered_elsewhere", "another process of this node answered the step")
         row.reply, row.finished_at, row.seconds_milli = reply, now_s, took_ms
+        finish_step(session, request, now_s)
         for name, data in result.values.items():
             self.vault.put(session, project_id, request.grant_hash, run_id, attempt, name, data)
         for kind, document in result.reports.items():

@@ -4,21 +4,22 @@ Signatures are verified with the keys that this department pinned in its own lis
 own copy of the tier files. Pure: no database, no clock.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from crypto.errors import DoudiError
 from department_nodes.config import NodeConfig
 from department_nodes.home import PublicKeys, Trust
-from department_nodes.lines.clauses import verify_line_clauses
+from department_nodes.lines.clauses import line_refusals
 from department_nodes.revocations import CENTRE, require_not_revoked
+from policies.authorization.engine import Decision
 from policies.authorization.site import SiteQuestion, SiteRules
 from policies.contracts.cards import DepartmentCard
 from policies.contracts.grant import Grant, LineGrant, Operation, SignedGrant, verify_grant_signatures
 from policies.contracts.grant_terms import Share
 from policies.contracts.revocations import RevocationList
-from policies.contracts.tier_rules import verify_tier_rules
+from policies.contracts.tier_rules import tier_refusals
 from policies.standards.loader import load_dataset_standard
 
 CLOCK_TOLERANCE_S = 60
@@ -41,10 +42,10 @@ class Site:
 def verify_grant(signed: SignedGrant, site: Site, now_s: int) -> Share:
     """Return this department's share of a grant; raises the code of the first clause that fails.
 
-    1. Enough people of every required party signed, as many as this node's own tier files ask for. 2. The keys are those that this
-    department pinned, and its own are its own. 3. It is in time, no list revokes it, and the centre's list is recent. 4. It names the
-    program that is installed here. 5. The asset, its tier, its data standard and its columns are this node's. 6. It is within the
-    tiers of all assets. 7. The purpose, the site's limits and the site's own rules allow it.
+    1. Enough people of every required party signed, as many as this node's own tier files ask for. 2. The keys are those that
+    this department pinned, and its own are its own. 3. It is in time, no list revokes it, and the centre's list is recent. 4. It
+    names the program that is installed here. 5. The asset, its tier, its data standard and its columns are this node's. 6. It is
+    within the tiers of all assets. 7. The purpose, the site's limits and the site's own rules allow it.
     """
     grant_hash = verify_grant_signatures(signed)  # 1
     me = verify_grant_terms(signed.grant, site, now_s)
@@ -66,88 +67,45 @@ def verify_not_revoked(
 
 def verify_grant_terms(grant: Grant | LineGrant, site: Site, now_s: int) -> Share:
     """Check clauses 2 to 7 of `verify_grant` but for revocations: what an officer wants to know before signing."""
-    config = site.config
-    me = grant.share(config.department)
-    if _keys(me) != _keys(site.keys):  # 2
-        raise DoudiError(
-            "grant.wrong_key",
-            "the grant names other keys for this department than its own",
-            "Give the lead this node's present card and ask for a new draft.",
-        )
-    centre = site.trust.centre
-    named = (grant.centre_keys, grant.centre_revocation_key)
-    if centre is None or ((centre.approval_key, *centre.co_approval_keys), centre.revocation_key) != named:
-        raise DoudiError(
-            "grant.untrusted_key",
-            "the centre's keys are not the ones that this department pinned",
-            "Compare fingerprints with the centre, then `doudi node trust`.",
-        )
-    for participant in grant.shares:
-        if participant.department == config.department:
-            continue
-        card = site.trust.department(participant.department)
-        if _keys(card) != _keys(participant):
-            raise DoudiError(
-                "grant.untrusted_key",
-                f"the keys of {participant.department} are not the ones that this department pinned",
-                "Compare fingerprints with that department before you trust its new card.",
-            )
-    _verify_scheduler(grant, site)
-    if now_s < grant.not_before - CLOCK_TOLERANCE_S:  # 3
-        raise DoudiError("grant.not_yet_valid", "the grant is not valid yet", "Wait for its first day.")
-    if now_s > grant.expires_at:
-        raise DoudiError("grant.expired", "the grant has expired", "Ask for a new grant.")
+    for refusal in grant_refusals(grant, site, now_s):
+        raise refusal
+    return grant.share(site.config.department)
+
+
+def grant_refusals(grant: Grant | LineGrant, site: Site, now_s: int) -> Iterator[DoudiError]:
+    """Yield every one of these clauses that refuses, in their order; nothing for a grant that this node accepts.
+
+    Raises `grant.not_a_participant` where this department is not named: then there is nothing to compare.
+    """
+    me = grant.share(site.config.department)
+    yield from _key_refusals(grant, me, site)  # 2
+    yield from _time_refusals(grant, now_s)  # 3
     if grant.program_hash != site.program_hash:  # 4
-        raise DoudiError(
+        yield DoudiError(
             "grant.wrong_program",
             "the grant names another program than the one installed here",
             "Install that version.",
         )
-    if (me.tier, me.tier_version) != (config.tier, config.tier_version):  # 5
-        raise DoudiError(
-            "grant.wrong_tier",
-            "the grant names another tier for this department's data than the department does",
-            "Give the lead this node's present card and ask for a new draft.",
-        )
-    standard = load_dataset_standard(config.dataset, config.standard_version)
-    if (me.dataset, me.standard_version, me.standard_hash) != (
-        config.dataset,
-        config.standard_version,
-        standard.standard_hash(),
-    ):
-        raise DoudiError(
-            "grant.wrong_standard",
-            "the grant names another data standard than this node's",
-            "Install the standard that the grant names, or ask for a new draft.",
-        )
-    unknown = set(me.columns) - set(standard.feature_names)
-    if unknown or set(me.columns) & set(config.policy.excluded_columns):
-        raise DoudiError(
-            "grant.column_not_allowed",
-            "the grant names a column that this department does not give",
-            "See excluded_columns in node.toml.",
-        )
-    verify_tier_rules(grant)  # 6
-    if grant.purpose not in config.allowed_purposes:  # 7
-        raise DoudiError(
+    yield from _asset_refusals(me, site.config)  # 5
+    yield from tier_refusals(grant)  # 6
+    if grant.purpose not in site.config.allowed_purposes:  # 7
+        yield DoudiError(
             "policy.purpose",
             "this department's data are not for the grant's purpose",
             "See allowed_purposes in node.toml; only this department changes it.",
         )
     if isinstance(grant, LineGrant):
-        verify_line_clauses(grant, config, {card.department: card for card in site.trust.departments})  # 5, 7
-        _verify_site_rules(grant, me, site, now_s)
-        return me
-    outcomes = {column.name for column in standard.columns if column.role == "outcome"}
-    if me.role == "lead" and grant.label.target not in outcomes:
-        raise DoudiError(
-            "grant.unknown_target",
-            "the lead's data standard has no such outcome",
-            f"It has: {', '.join(outcomes) or '–'}.",
-        )
-    _verify_site_policy(grant, me, site)
-    _verify_site_rules(grant, me, site, now_s)
-    return me
+        yield from line_refusals(grant, site.config, {card.department: card for card in site.trust.departments})
+    else:
+        yield from _target_refusals(grant, me, site.config)
+        yield from _policy_refusals(grant, me, site.config)
+    yield from _rule_refusals(grant, me, site, now_s)
+
+
+def verify_in_time(grant: Grant | LineGrant, now_s: int) -> None:
+    """Raise `grant.not_yet_valid` or `grant.expired` unless the grant is in force."""
+    for refusal in _time_refusals(grant, now_s):
+        raise refusal
 
 
 def site_question(grant: Grant | LineGrant, me: Share, config: NodeConfig, now_s: int) -> SiteQuestion:
@@ -174,12 +132,17 @@ def site_question(grant: Grant | LineGrant, me: Share, config: NodeConfig, now_s
     )
 
 
-def _verify_site_rules(grant: Grant | LineGrant, me: Share, site: Site, now_s: int) -> None:
-    """Ask the department's own rules (`site-policy.cedar`). Anything but a clean "allowed" is a refusal."""
-    decision = site.rules.decide(site_question(grant, me, site.config, now_s))
+def site_decision(grant: Grant | LineGrant, me: Share, site: Site, now_s: int) -> Decision:
+    """Return what the department's own rules (`site-policy.cedar`) say to a grant, with the ids of the rules that forbid it."""
+    return site.rules.decide(site_question(grant, me, site.config, now_s))
+
+
+def _rule_refusals(grant: Grant | LineGrant, me: Share, site: Site, now_s: int) -> Iterator[DoudiError]:
+    """Anything but a clean "allowed" of the department's own rules is a refusal."""
+    decision = site_decision(grant, me, site, now_s)
     if not decision.allowed:
         named = ", ".join(decision.rules) or "no rule could be evaluated"
-        raise DoudiError(
+        yield DoudiError(
             "policy.site_rule",
             f"the site's own rules forbid the grant: {named}",
             "See `doudi node policy test GRANT`; only this department changes site-policy.cedar.",
@@ -191,19 +154,94 @@ def _keys(party: Share | DepartmentCard | PublicKeys) -> tuple[str, ...]:
     return (party.identity_key, party.approval_key, *party.co_approval_keys, party.revocation_key)
 
 
-def _verify_scheduler(grant: Grant | LineGrant, site: Site) -> None:
+def _key_refusals(grant: Grant | LineGrant, me: Share, site: Site) -> Iterator[DoudiError]:
+    if _keys(me) != _keys(site.keys):
+        yield DoudiError(
+            "grant.wrong_key",
+            "the grant names other keys for this department than its own",
+            "Give the lead this node's present card and ask for a new draft.",
+        )
+    centre = site.trust.centre
+    named = (grant.centre_keys, grant.centre_revocation_key)
+    if centre is None or ((centre.approval_key, *centre.co_approval_keys), centre.revocation_key) != named:
+        yield DoudiError(
+            "grant.untrusted_key",
+            "the centre's keys are not the ones that this department pinned",
+            "Compare fingerprints with the centre, then `doudi node trust`.",
+        )
+    for participant in grant.shares:
+        if participant.department == me.department:
+            continue
+        try:
+            card = site.trust.department(participant.department)
+        except DoudiError as error:
+            yield error
+            continue
+        if _keys(card) != _keys(participant):
+            yield DoudiError(
+                "grant.untrusted_key",
+                f"the keys of {participant.department} are not the ones that this department pinned",
+                "Compare fingerprints with that department before you trust its new card.",
+            )
+    yield from _scheduler_refusals(grant, site)
+
+
+def _scheduler_refusals(grant: Grant | LineGrant, site: Site) -> Iterator[DoudiError]:
     """The scheduling key must be pinned too: it alone can start runs."""
     name = grant.scheduler.department
-    own = name == site.config.department
-    pinned = site.keys.scheduling_key if own else site.trust.department(name).scheduling_key
-    if pinned != grant.scheduler.key:
-        raise DoudiError("grant.untrusted_key", "the scheduling key is not the one that this department pinned")
+    pinned = {card.department: card.scheduling_key for card in site.trust.departments}
+    pinned[site.config.department] = site.keys.scheduling_key
+    # A scheduler is a participant; one whose card is not pinned is refused for that.
+    if pinned.get(name, grant.scheduler.key) != grant.scheduler.key:
+        yield DoudiError("grant.untrusted_key", "the scheduling key is not the one that this department pinned")
 
 
-def _verify_site_policy(grant: Grant, me: Share, site: Site) -> None:
-    policy = site.config.policy
+def _time_refusals(grant: Grant | LineGrant, now_s: int) -> Iterator[DoudiError]:
+    if now_s < grant.not_before - CLOCK_TOLERANCE_S:
+        yield DoudiError("grant.not_yet_valid", "the grant is not valid yet", "Wait for its first day.")
+    if now_s > grant.expires_at:
+        yield DoudiError("grant.expired", "the grant has expired", "Ask for a new grant.")
+
+
+def _asset_refusals(me: Share, config: NodeConfig) -> Iterator[DoudiError]:
+    if (me.tier, me.tier_version) != (config.tier, config.tier_version):
+        yield DoudiError(
+            "grant.wrong_tier",
+            "the grant names another tier for this department's data than the department does",
+            "Give the lead this node's present card and ask for a new draft.",
+        )
+    standard = load_dataset_standard(config.dataset, config.standard_version)
+    named = (me.dataset, me.standard_version, me.standard_hash)
+    if named != (config.dataset, config.standard_version, standard.standard_hash()):
+        yield DoudiError(
+            "grant.wrong_standard",
+            "the grant names another data standard than this node's",
+            "Install the standard that the grant names, or ask for a new draft.",
+        )
+    unknown = set(me.columns) - set(standard.feature_names)
+    if unknown or set(me.columns) & set(config.policy.excluded_columns):
+        yield DoudiError(
+            "grant.column_not_allowed",
+            "the grant names a column that this department does not give",
+            "See excluded_columns in node.toml.",
+        )
+
+
+def _target_refusals(grant: Grant, me: Share, config: NodeConfig) -> Iterator[DoudiError]:
+    standard = load_dataset_standard(config.dataset, config.standard_version)
+    outcomes = {column.name for column in standard.columns if column.role == "outcome"}
+    if me.role == "lead" and grant.label.target not in outcomes:
+        yield DoudiError(
+            "grant.unknown_target",
+            "the lead's data standard has no such outcome",
+            f"It has: {', '.join(outcomes) or '–'}.",
+        )
+
+
+def _policy_refusals(grant: Grant, me: Share, config: NodeConfig) -> Iterator[DoudiError]:
+    policy = config.policy
     refusals = [
-        (grant.region != site.config.region, "policy.region", "the grant is for another region"),
+        (grant.region != config.region, "policy.region", "the grant is for another region"),
         (
             grant.label.epsilon_milli > policy.max_epsilon_milli,
             "policy.epsilon",
@@ -238,4 +276,4 @@ def _verify_site_policy(grant: Grant, me: Share, site: Site) -> None:
     ]
     for refused, code, message in refusals:
         if refused:
-            raise DoudiError(code, message, "See [policy] in node.toml; only this department changes it.")
+            yield DoudiError(code, message, "See [policy] in node.toml; only this department changes it.")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crypto.errors import DoudiError
-from department_nodes.grant_clauses import CLOCK_TOLERANCE_S, Site, verify_grant, verify_not_revoked
+from department_nodes.grant_clauses import CLOCK_TOLERANCE_S, Site, verify_grant, verify_in_time, verify_not_revoked
 from department_nodes.revocations import CENTRE
 from policies.contracts.framing import parse_frame
 from policies.contracts.grant import Grant, LineGrant, Operation, SignedGrant
@@ -150,6 +150,17 @@ def verify_request(unverified: UnverifiedRequest, site: Site, now_s: int) -> Req
     verify_operation(me, step, manifest.mode)  # 5
     terms, parts = unverified.terms, unverified.parts
     return Request(step, signed_grant, grant_hash, signed_manifest, me, unverified.round, terms, parts)
+
+
+def verify_still_granted(request: Request, site: Site, now_s: int) -> None:
+    """Raise unless grant and manifest hold to this moment, and nobody has revoked: asked again before a reply leaves."""
+    grant, manifest = request.signed_grant.grant, request.manifest
+    verify_in_time(grant, now_s)
+    if now_s > manifest.expires_at:
+        raise DoudiError(
+            "manifest.expired", "the manifest expired during the step", "Have the scheduler sign a new one."
+        )
+    verify_not_revoked(request.grant_hash, grant.departments, (CENTRE, *manifest.departments), site, now_s)
 
 
 def verify_operation(me: Share, step: Step, mode: Mode) -> None:

@@ -5,7 +5,7 @@
 | keys/identity.key | Ed25519: signs messages to other nodes and requests to the coordinator | the node |
 | keys/approval.key | Ed25519: the owner's signature under grants; may lie on the officer's own device | the officer |
 | keys/scheduling.key | Ed25519: signs run manifests; may lie on the officer's own device | the officer |
-| keys/revocation.key | Ed25519: signs this department's revocation lists; here the node renews its list by itself | the node or the officer |
+| keys/revocation.key | Ed25519: signs revocation lists; here the node renews its list by itself | the node, or the officer |
 | public.json | the public halves of the signing keys, also of further approvers whose keys are never here | everybody |
 | keys/storage.key | AES-256: seals what the database keeps | the node |
 | keys/flower.key | ECDSA P-384: the node's key towards Flower | the node |

@@ -1,7 +1,7 @@
 """Revocation at the node: the newest list of each party, and whether a grant may still be used.
 
-A list is verified with the key that this department pinned, when it comes; what lies in the folder was verified. A grant is refused
-when a list names it (`grant.revoked`), and when a list that is needed is missing or too old (`revocation.missing`,
+A list is verified with the key that this department pinned, when it comes; what lies in the folder was verified. A grant is
+refused when a list names it (`grant.revoked`), and when a list that is needed is missing or too old (`revocation.missing`,
 `revocation.stale`): who withholds lists stops work, and extends nothing.
 """
 

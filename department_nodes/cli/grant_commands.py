@@ -116,7 +116,10 @@ def sign(
     if submit:
         client = connect(engine.home)
         client.put_bytes(f"/v1/projects/{signed.grant.project_id}/grant", signed.to_bytes())
-    counts = {"count": len(signed.signatures), "needed": sum(needed.count for needed in required_signatures(signed.grant))}
+    counts = {
+        "count": len(signed.signatures),
+        "needed": sum(needed.count for needed in required_signatures(signed.grant)),
+    }
     console.note("signed", department=department, hash=signed.grant_hash, **counts)
 
 
@@ -132,5 +135,8 @@ def fetch_grant(
 
     signed = SignedGrant.parse(connect(open_home(home)).get_bytes(f"/v1/projects/{project}/grant"))
     write_and_name(out, signed.to_bytes())
-    counts = {"count": len(signed.signatures), "needed": sum(needed.count for needed in required_signatures(signed.grant))}
+    counts = {
+        "count": len(signed.signatures),
+        "needed": sum(needed.count for needed in required_signatures(signed.grant)),
+    }
     console.fact("fetched", {"hash": signed.grant_hash, **counts}, as_json=False)

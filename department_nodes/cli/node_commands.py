@@ -29,9 +29,13 @@ def init(
     coordinator_url: Annotated[str, typer.Option(help="https address of the coordinator")],
     superlink_address: Annotated[str, typer.Option(help="host:port of the SuperLink's fleet listener")],
     ca_file: Annotated[Path, typer.Option(help="the centre's certificate authority")],
-    tier: Annotated[str, typer.Option(help="how sensitive the data are, for example general_3: policies/standards/tiers")],
+    tier: Annotated[
+        str, typer.Option(help="how sensitive the data are, for example general_3: policies/standards/tiers")
+    ],
     purposes: Annotated[list[str], typer.Option("--purpose", help="what the data may be used for; repeat")],
-    steward: Annotated[str, typer.Option(help="the office that answers for the data; no person's name")] = "data-steward",
+    steward: Annotated[
+        str, typer.Option(help="the office that answers for the data; no person's name")
+    ] = "data-steward",
     dataset: Annotated[str, typer.Option(help="data standard; default: the department's name")] = "",
     worker_port: Annotated[int, typer.Option(min=1024, max=65535, help="loopback port of the worker")] = 19091,
     threads: Annotated[int, typer.Option(min=1, max=64, help="processor threads for the linkage")] = 1,

@@ -1,6 +1,6 @@
 """What the guard asks of a line's grant beyond the clauses of every grant: its model, its privacy, this site's limits. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from crypto.errors import DoudiError
 from department_nodes.config import NodeConfig
@@ -9,25 +9,29 @@ from policies.contracts.line_grant import LineGrant
 from policies.standards.model_loader import load_model_standard
 
 
-def verify_line_clauses(grant: LineGrant, config: NodeConfig, cards: Mapping[str, DepartmentCard]) -> None:
-    """Raise the code of the first clause that fails.
+def line_refusals(grant: LineGrant, config: NodeConfig, cards: Mapping[str, DepartmentCard]) -> Iterator[DoudiError]:
+    """Yield every clause of a line that fails, in this order; nothing for a grant that this node accepts.
 
     1. The model is a published one that is installed here. 2. Each participant's region and data standard are those on its
     card. 3. The site policy allows the line: parties, δ, placement of the noise, honest share, method.
     """
     training = grant.training
-    standard = load_model_standard(training.model, training.model_version)  # 1
-    if standard.standard_hash() != training.model_hash:
-        raise DoudiError(
-            "grant.wrong_model",
-            "the grant names another line model than the one installed here",
-            "Install that version.",
-        )
+    try:
+        model_hash = load_model_standard(training.model, training.model_version).standard_hash()  # 1
+    except DoudiError as error:
+        yield error
+    else:
+        if model_hash != training.model_hash:
+            yield DoudiError(
+                "grant.wrong_model",
+                "the grant names another line model than the one installed here",
+                "Install that version.",
+            )
+    regions = {name: card.region for name, card in cards.items()} | {config.department: config.region}
     for participant in grant.participants:  # 2
-        own = participant.department == config.department
-        region = config.region if own else cards[participant.department].region
-        if participant.region != region:
-            raise DoudiError(
+        # Of a department whose card is not pinned nothing is known: that it is not pinned is another clause's refusal.
+        if participant.region != regions.get(participant.department, participant.region):
+            yield DoudiError(
                 "grant.wrong_region", f"the grant gives {participant.department} another region than its card does"
             )
     policy = config.policy  # 3
@@ -61,4 +65,4 @@ def verify_line_clauses(grant: LineGrant, config: NodeConfig, cards: Mapping[str
     ]
     for refused, code, message in refusals:
         if refused:
-            raise DoudiError(code, message, "See [policy] in node.toml; only this department changes it.")
+            yield DoudiError(code, message, "See [policy] in node.toml; only this department changes it.")

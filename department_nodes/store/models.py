@@ -54,6 +54,36 @@ class RunNumberRow(Base):
     run_number: Mapped[int] = mapped_column(Integer, comment="1 … runs_allowed")
 
 
+class EndedGrantRow(Base):
+    """A grant that this node has ended: expired, or revoked by a party. What was derived under it has been destroyed."""
+
+    __tablename__ = "ended_grants"
+    grant_hash: Mapped[str] = mapped_column(ForeignKey("grants.grant_hash"), primary_key=True, comment="The grant")
+    ended_at: Mapped[int] = mapped_column(
+        BigInteger, comment="Its end or the earliest revocation, in seconds since 1970 UTC"
+    )
+    results_destroyed_at: Mapped[int | None] = mapped_column(
+        BigInteger, comment="When the lead's results went, after the retention time of the strictest tier"
+    )
+
+
+class RunAttemptRow(Base):
+    """An attempt of a run that this node has begun: what it counts its unfinished runs by."""
+
+    __tablename__ = "run_attempts"
+    run_id: Mapped[str] = mapped_column(String(63), primary_key=True, comment="The run")
+    attempt: Mapped[int] = mapped_column(Integer, primary_key=True, comment="The attempt, from 1")
+    grant_hash: Mapped[str] = mapped_column(ForeignKey("grants.grant_hash"), comment="The run's grant")
+    begun_at: Mapped[int] = mapped_column(BigInteger, comment="Seconds since 1970 UTC")
+    last_step_at: Mapped[int] = mapped_column(
+        BigInteger, comment="When a step of it was last asked or answered, in seconds since 1970 UTC"
+    )
+    expires_at: Mapped[int] = mapped_column(BigInteger, comment="The manifest's end, in seconds since 1970 UTC")
+    finished_at: Mapped[int | None] = mapped_column(
+        BigInteger, comment="When this department answered its last step of it; empty before"
+    )
+
+
 class RunKeyRow(Base):
     """The fresh keys that the node offered for one attempt of one run."""
 

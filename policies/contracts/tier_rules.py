@@ -3,6 +3,8 @@
 May import crypto and policies.standards.
 """
 
+from collections.abc import Iterator
+
 from crypto.errors import DoudiError
 from policies.contracts.grant import Grant, LineGrant
 from policies.contracts.grant_terms import Operation, Share
@@ -25,7 +27,13 @@ def tier_of(share: Share) -> TierStandard:
 
 
 def verify_tier_rules(grant: Grant | LineGrant) -> None:
-    """Raise the code of the first rule of the assets' tiers that a grant breaks.
+    """Raise the code of the first rule of the assets' tiers that a grant breaks: the first of `tier_refusals`."""
+    for refusal in tier_refusals(grant):
+        raise refusal
+
+
+def tier_refusals(grant: Grant | LineGrant) -> Iterator[DoudiError]:
+    """Yield every rule of the assets' tiers that a grant breaks, in this order; nothing for a grant within them.
 
     1. The purpose is published (`grant.unknown_purpose`). 2. Each tier is one that is published here (`grant.wrong_tier`) and
     federates (`tier.never_federates`). 3. It allows the share's operations (`tier.operation`). 4. Parties, runs and duration are
@@ -35,33 +43,38 @@ def verify_tier_rules(grant: Grant | LineGrant) -> None:
     try:
         load_purpose(grant.purpose)  # 1
     except DoudiError:
-        raise DoudiError(
+        yield DoudiError(
             "grant.unknown_purpose", "the grant's purpose is not a published one", "Name one of the published purposes."
-        ) from None
+        )
     for share in grant.shares:
-        tier = tier_of(share)  # 2
+        try:
+            tier = tier_of(share)  # 2
+        except DoudiError as error:
+            yield error
+            continue
         if not tier.federates:
-            raise _beyond("never_federates", share, "takes part in no federation")
+            yield _beyond("never_federates", share, "takes part in no federation")
+            continue
         forbidden = set(map(str, share.operations)) - set(tier.operations)  # 3
         if forbidden:
-            raise _beyond("operation", share, f"does not allow {', '.join(sorted(forbidden))}")
+            yield _beyond("operation", share, f"does not allow {', '.join(sorted(forbidden))}")
         if len(grant.shares) < tier.minimum_parties:  # 4
-            raise _beyond("parties", share, f"asks for at least {tier.minimum_parties} parties")
+            yield _beyond("parties", share, f"asks for at least {tier.minimum_parties} parties")
         if grant.runs_allowed > tier.maximum_runs:
-            raise _beyond("runs", share, f"allows at most {tier.maximum_runs} runs")
+            yield _beyond("runs", share, f"allows at most {tier.maximum_runs} runs")
         if grant.expires_at - grant.not_before > tier.maximum_grant_days * DAY_S:
-            raise _beyond("duration", share, f"allows at most {tier.maximum_grant_days} days")
+            yield _beyond("duration", share, f"allows at most {tier.maximum_grant_days} days")
         if isinstance(grant, Grant):
-            _verify_privacy(grant, share, tier)  # 5
+            yield from _privacy_refusals(grant, share, tier)  # 5
 
 
-def _verify_privacy(grant: Grant, share: Share, tier: TierStandard) -> None:
+def _privacy_refusals(grant: Grant, share: Share, tier: TierStandard) -> Iterator[DoudiError]:
     if share.role == "lead" and grant.label.epsilon_milli > tier.maximum_label_epsilon_milli:
-        raise _beyond("epsilon", share, f"allows ε of at most {tier.maximum_label_epsilon_milli / 1000:g}")
+        yield _beyond("epsilon", share, f"allows ε of at most {tier.maximum_label_epsilon_milli / 1000:g}")
     gives_evidence = Operation.EVIDENCE in share.operations
     if gives_evidence and grant.evidence.bits_per_person_and_year > tier.maximum_evidence_bits_per_person_and_year:
         limit = tier.maximum_evidence_bits_per_person_and_year
-        raise _beyond("evidence_bits", share, f"allows at most {limit} bits of evidence per person and year")
+        yield _beyond("evidence_bits", share, f"allows at most {limit} bits of evidence per person and year")
 
 
 def _beyond(rule: str, share: Share, why: str) -> DoudiError:

@@ -10,6 +10,7 @@ from crypto.errors import DoudiError
 from crypto.signing import generate_signing_key, signing_public_key
 from department_nodes.grant_clauses import verify_grant
 from department_nodes.guard import verify_operation
+from department_nodes.home import APPROVAL_KEY
 from policies.contracts.grant import Grant, GrantSignature, Operation, SignedGrant, sign_grant
 from policies.contracts.steps import Step
 
@@ -49,6 +50,16 @@ def refusal(region: Region, signed: SignedGrant, now_s: int | None = None, node:
 def resigned(region: Region, grant: Grant) -> SignedGrant:
     """Return the grant signed anew by all with their true keys, so that only the clause under test can refuse it."""
     return region.sign(grant)
+
+
+def signed_with_true_keys(region: Region, grant: Grant) -> SignedGrant:
+    """Return the grant signed with every party's true approval key, also where the grant names another one."""
+    centre = sign_grant(grant, "centre", "centre", region.centre_key)
+    departments = tuple(
+        sign_grant(grant, name, "lead" if name == LEAD else "owner", region.homes[name].key(APPROVAL_KEY))
+        for name in grant.departments
+    )
+    return SignedGrant(grant=grant, signatures=(centre, *departments))
 
 
 def without(signed: SignedGrant, party: str) -> tuple[GrantSignature, ...]:
@@ -134,7 +145,7 @@ def test_a_fully_signed_grant_with_other_terms_is_refused(
 def test_an_approval_key_that_is_not_pinned_is_refused(region: Region, stages: Stages, party: str) -> None:
     key = generate_signing_key()
     grant = changed_share(stages.signed.grant, party, approval_key=signing_public_key(key).hex())
-    signed = region.sign(grant)
+    signed = signed_with_true_keys(region, grant)
     signed = SignedGrant(grant=grant, signatures=(*without(signed, party), sign_grant(grant, party, "owner", key)))
     assert refusal(region, signed) == ("grant.wrong_key" if party == NODE else "grant.untrusted_key")
 
@@ -159,12 +170,7 @@ def test_a_grant_that_does_not_name_this_department_is_refused(region: Region, s
     names = tuple(each.department for each in grant.participants if each.department != NODE)
     grant = changed(grant, "linkage", participants=names)
     grant = changed(grant, participants=tuple(grant.participant(name) for name in names))
-    signatures = tuple(
-        sign_grant(grant, name, "lead" if name == LEAD else "owner", region.homes[name].key("approval.key"))
-        for name in names
-    )
-    centre = sign_grant(grant, "centre", "centre", region.centre_key)
-    assert refusal(region, SignedGrant(grant=grant, signatures=(centre, *signatures))) == "grant.not_a_participant"
+    assert refusal(region, signed_with_true_keys(region, grant)) == "grant.not_a_participant"
 
 
 POLICIES: list[tuple[dict[str, Any], str]] = [
