@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from coordinator.accounts.keys import new_account_key
 from coordinator.config import CONFIG_FILE, LOOPBACK, CoordinatorConfig, parse_config, write_config
 from coordinator.db.session import open_engine, upgrade
 from coordinator.tls import issue_certificates
@@ -104,6 +105,7 @@ def install(chosen: Installation, now_s: int) -> CoordinatorConfig:
     write_private(config.path(config.tls_key_file), certificates.server_key)
     write_private(config.path(config.tls_ca_file), certificates.authority)
     write_private(config.path(config.superexec_secret_file), secrets.token_hex(32).encode())
+    write_private(config.path(config.accounts.key_file), new_account_key())
     write_private(home / CENTRE_CARD_FILE, card)
     _make_folder(config.path(config.runs_folder))
     engine = open_engine(config.resolved_database_url)

@@ -5,6 +5,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "coordinator ready in {home}; keys for the officer in {officer}. Next: doudi centre superlink, then run",
         "协调端已就绪：{home}；管理员密钥在 {officer}。下一步：doudi centre superlink，再 run",
     ),
+    "no_administrator": (
+        "no account exists yet: `doudi centre add-administrator NAME --home {home}` makes the first one",
+        "尚无任何账号：请运行 `doudi centre add-administrator 登录名 --home {home}` 建立首个管理员账号",
+    ),
+    "enrolment_code": (
+        "account {account}: open {console} and enter this one-time code within 24 hours; it is not shown again: {enrolment_code}",
+        "账号 {account}：请在 24 小时内打开 {console} 并输入一次性注册码；此码仅显示这一次：{enrolment_code}",
+    ),
     "running": ("the API listens on https://{host}:{port}", "接口正在监听 https://{host}:{port}"),
     "registered": (
         "registered: {department}, {people} people, fingerprint {fingerprint}",

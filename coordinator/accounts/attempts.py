@@ -19,6 +19,8 @@ WINDOW_S = 15 * 60
 ATTEMPTS_PER_NAME = 20
 LOCK_AFTER_FAILURES = 5
 LOCK_S = 15 * 60
+# Who fails this often after a right password has somebody else's password, and a lock that ends would let them go on guessing.
+SECOND_FACTORS_BEFORE_RESET = 30
 
 
 class TooManyAttempts(DoudiError):
@@ -92,7 +94,8 @@ def _network(address: str) -> str:
 
 def is_locked(account: AccountRow, now: int) -> bool:
     """Return whether an account takes no attempt now."""
-    return account.locked_until is not None and now < account.locked_until
+    locked = account.locked_until is not None and now < account.locked_until
+    return locked or account.failed_second_factors >= SECOND_FACTORS_BEFORE_RESET
 
 
 def count_failure(account: AccountRow, now: int) -> bool:
@@ -119,4 +122,4 @@ def take_back_failure(account: AccountRow) -> None:
 
 def forget_failures(account: AccountRow) -> None:
     """Begin anew: both factors were right, or the account got new ones."""
-    account.failed_attempts, account.locked_until = 0, None
+    account.failed_attempts, account.failed_second_factors, account.locked_until = 0, 0, None

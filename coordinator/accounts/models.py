@@ -36,7 +36,7 @@ class AccountRow(Base):
         # One way in for each account: whoever ends it at the identity provider must not leave a password behind.
         CheckConstraint("oidc_issuer IS NULL OR (password_hash IS NULL AND totp_sealed IS NULL)", name="one_way_in"),
         CheckConstraint("oidc_subject IS NULL OR oidc_issuer IS NOT NULL", name="subject_of_issuer"),
-        CheckConstraint("failed_attempts >= 0", name="failed_attempts"),
+        CheckConstraint("failed_attempts >= 0 AND failed_second_factors >= 0", name="failed_attempts"),
         # One identity at the provider is one account.
         UniqueConstraint("oidc_issuer", "oidc_subject"),
         {"sqlite_autoincrement": True},
@@ -56,6 +56,9 @@ class AccountRow(Base):
         BigInteger, comment="newest accepted time step, since a code counts once"
     )
     failed_attempts: Mapped[int] = mapped_column(BigInteger, default=0, comment="failed ones since the last sign-in")
+    failed_second_factors: Mapped[int] = mapped_column(
+        BigInteger, default=0, comment="failed ones after a right password, since the last sign-in"
+    )
     locked_until: Mapped[int | None] = mapped_column(UnixSeconds, comment="no sign-in before, whatever is typed")
     oidc_issuer: Mapped[str | None] = mapped_column(String(200), comment="identity provider that signs this account in")
     oidc_subject: Mapped[str | None] = mapped_column(String(255), comment="the person there, empty until first sign-in")

@@ -34,6 +34,12 @@ def upgrade() -> None:
             comment="newest accepted time step, since a code counts once",
         ),
         sa.Column("failed_attempts", sa.BigInteger(), nullable=False, comment="failed ones since the last sign-in"),
+        sa.Column(
+            "failed_second_factors",
+            sa.BigInteger(),
+            nullable=False,
+            comment="failed ones after a right password, since the last sign-in",
+        ),
         sa.Column("locked_until", sa.BigInteger(), nullable=True, comment="no sign-in before, whatever is typed"),
         sa.Column(
             "oidc_issuer", sa.String(length=200), nullable=True, comment="identity provider that signs this account in"
@@ -53,7 +59,7 @@ def upgrade() -> None:
             "oidc_issuer IS NULL OR (password_hash IS NULL AND totp_sealed IS NULL)", name="ck_accounts_one_way_in"
         ),
         sa.CheckConstraint("oidc_subject IS NULL OR oidc_issuer IS NOT NULL", name="ck_accounts_subject_of_issuer"),
-        sa.CheckConstraint("failed_attempts >= 0", name="ck_accounts_failed_attempts"),
+        sa.CheckConstraint("failed_attempts >= 0 AND failed_second_factors >= 0", name="ck_accounts_failed_attempts"),
         sa.ForeignKeyConstraint(["party"], ["parties.name"], name="fk_accounts_party"),
         sa.PrimaryKeyConstraint("number", name="pk_accounts"),
         sa.UniqueConstraint("login_name", name="uq_accounts_login_name"),
