@@ -7,25 +7,24 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI
 from pydantic import BaseModel
 from sqlalchemy.exc import OperationalError
-from starlette.exceptions import HTTPException
 
 from coordinator import events_api
+from coordinator.accounts.parts import open_parts
 from coordinator.border import Border
 from coordinator.config import CoordinatorConfig
+from coordinator.console.mounting import mount_console, refusal
 from coordinator.context import AppContext, RegisterFlowerNode
 from coordinator.db.session import Clock, open_engine, require_known_schema
-from coordinator.events import Event, EventType, record, safe_code
 from coordinator.grants import api as grants_api
+from coordinator.idempotency import KeysAtWork
 from coordinator.openapi import describe
 from coordinator.parties import api as parties_api
-from coordinator.parties.authentication import Caller
 from coordinator.parties.services import ensure_centre
-from coordinator.problems import problem_response
 from coordinator.projects import api as projects_api
+from coordinator.refusals import answer_refusals
 from coordinator.runs import api as runs_api
 from coordinator.runs.scheduling import fail_overdue
 from crypto.errors import DoudiError
@@ -36,7 +35,6 @@ from policies.contracts.manifest import KeyOffer, SignedManifest
 HOUSEKEEPING_INTERVAL_S = 5.0
 API_VERSION = "1"
 _BODIES = (DepartmentCard, projects_api.ProjectRequest, SignedGrant, runs_api.RunRequest, KeyOffer, SignedManifest)
-_HTTP_CODES = {404: "request.not_found", 405: "request.method_not_allowed"}
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +70,8 @@ def create_app(
     """
     engine = open_engine(config.resolved_database_url)
     require_known_schema(engine)
-    context = AppContext(config, engine, clock, register_flower_node or _no_superlink)
+    accounts = open_parts(config.home, config.accounts, config.oidc, engine)
+    context = AppContext(config, engine, clock, register_flower_node or _no_superlink, accounts)
     with context.begin() as session:
         ensure_centre(session, config.centre_api_key)
 
@@ -89,6 +88,7 @@ def create_app(
             housekeeping.cancel()
             with suppress(asyncio.CancelledError):
                 await housekeeping
+            accounts.close()
             engine.dispose()
 
     # The description is not served: the health check is the only address that answers a stranger.
@@ -98,16 +98,18 @@ def create_app(
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        # An address with another end is another address: a signature covers one of them.
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     app.state.context = context
-    app.add_middleware(Border, max_body_bytes=config.limits.max_body_bytes)
-    app.add_exception_handler(DoudiError, _refuse)
-    app.add_exception_handler(RequestValidationError, _refuse_values)
-    app.add_exception_handler(HTTPException, _refuse_address)
+    app.state.keys_at_work = KeysAtWork()
+    app.add_middleware(Border, max_body_bytes=config.limits.max_body_bytes, refusal=refusal)
+    answer_refusals(app, refusal)
     app.add_api_route("/v1/health", _health, methods=["GET"], tags=["health"], summary="Say whether the API answers")
     for router in (parties_api.router, projects_api.router, grants_api.router, runs_api.router, events_api.router):
         app.include_router(router)
+    mount_console(app)
     return app
 
 
@@ -121,27 +123,6 @@ class _DescribedApp(FastAPI):
 def _health() -> Health:
     """Answer without a signature, for load balancers and for `doudi centre status`."""
     return Health(status="ok", api_version=API_VERSION)
-
-
-def _refuse(request: Request, error: Exception) -> Response:
-    """Answer a refusal, and record it if an authenticated party tried to change something."""
-    code = error.code if isinstance(error, DoudiError) else "coordinator.unknown_code"
-    caller = getattr(request.state, "caller", None)
-    if isinstance(caller, Caller) and request.method != "GET":
-        context: AppContext = request.app.state.context
-        # The act's own transaction was rolled back, so the refusal has one of its own.
-        with context.begin() as session:
-            record(session, Event(EventType.REQUEST_REFUSED, caller.name, code=safe_code(code)))
-    return problem_response(code)
-
-
-def _refuse_values(_request: Request, _error: Exception) -> Response:
-    return problem_response("request.malformed")
-
-
-def _refuse_address(_request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    return problem_response(_HTTP_CODES.get(status, "request.malformed"))
 
 
 def _no_superlink(_name: str, _public_key: str) -> None:

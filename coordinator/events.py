@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sqlalchemy import JSON, CheckConstraint, Index, String, select
+from sqlalchemy import JSON, CheckConstraint, Index, Integer, String, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from coordinator.db.base import Base, RowNumber, UnixSeconds
@@ -51,12 +51,25 @@ class EventType(StrEnum):
     RUN_STOPPED = "run.stopped"
     RUN_RESTARTED = "run.restarted"
     REQUEST_REFUSED = "request.refused"
+    ACCOUNT_CREATED = "account.created"
+    ACCOUNT_ENROLLED = "account.enrolled"
+    ACCOUNT_ROLES_CHANGED = "account.roles_changed"
+    ACCOUNT_DISABLED = "account.disabled"
+    ACCOUNT_RESET = "account.reset"
+    ACCOUNT_PASSWORD_CHANGED = "account.password_changed"  # noqa: S105 - an event's name, not a password
+    ACCOUNT_SIGNED_IN = "account.signed_in"
+    ACCOUNT_LOCKED = "account.locked"
+    ACCOUNT_RECOVERY_CODE_USED = "account.recovery_code_used"
+    ACCOUNT_RECOVERY_CODES_REPLACED = "account.recovery_codes_replaced"
+    TOKEN_CREATED = "token.created"  # noqa: S105
+    TOKEN_REVOKED = "token.revoked"  # noqa: S105
 
 
 @dataclass(frozen=True)
 class Event:
     """One act. `actor`: a department, `centre` or `coordinator`; for a step, the department that was asked.
 
+    `account`: the number of the person who acted for that party, if one did; people have no other name here.
     `subject`: the party that the act is about, where that is not the actor.
     `counts`: integers only, for example `attempt`, `step` (1 for the first) or bytes. Raises `event.malformed`.
     """
@@ -69,6 +82,7 @@ class Event:
     subject: str | None = None
     code: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+    account: int | None = None
 
     def __post_init__(self) -> None:
         names = [
@@ -78,6 +92,7 @@ class Event:
         ]
         # A boolean is an int to Python; in a record of counts it would be a mistake.
         integers = all(type(count) is int for count in self.counts.values())
+        integers &= self.account is None or (type(self.account) is int and self.account >= 1)
         sound = all(_NAME.fullmatch(name) for name in names) and integers
         if not sound or (self.code and not is_code(self.code)):
             raise DoudiError("event.malformed", "an event has a field that is not a name, a code or a count")
@@ -100,6 +115,7 @@ class EventRow(Base):
     at: Mapped[int] = mapped_column(UnixSeconds, comment="seconds since 1970 UTC")
     type: Mapped[str] = mapped_column(String(40), comment="an EventType")
     actor: Mapped[str] = mapped_column(String(63), comment="department, centre or coordinator")
+    account: Mapped[int | None] = mapped_column(Integer, comment="account of the person who acted, if one did")
     project_id: Mapped[str | None] = mapped_column(String(63), comment="project, if the act is about one")
     run_id: Mapped[str | None] = mapped_column(String(63), comment="run, if the act is about one")
     grant_hash: Mapped[str | None] = mapped_column(String(64), comment="grant under which the act was done")
@@ -128,6 +144,7 @@ def record(session: Session, event: Event) -> None:
             at=now_s(session),
             type=event.type.value,
             actor=event.actor,
+            account=event.account,
             project_id=event.project_id,
             run_id=event.run_id,
             grant_hash=event.grant_hash,

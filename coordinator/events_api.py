@@ -23,6 +23,7 @@ class EventView(BaseModel):
     at: int
     type: str
     actor: str
+    account: int | None
     project_id: str | None
     run_id: str | None
     grant_hash: str | None
@@ -33,14 +34,14 @@ class EventView(BaseModel):
 
 @router.get("", summary="Read the record of events")
 def list_events(
-    caller: Authenticated,
+    principal: Authenticated,
     context: Context,
     wanted: PageQuery,
     after: Annotated[int, Query(ge=0, le=2**53, description="only events with a higher sequence")] = 0,
     run_id: Annotated[str | None, Query(pattern=r"^[a-z][a-z0-9_-]{0,62}$", description="only one run's")] = None,
 ) -> Page[EventView]:
     """Return events in the order of recording."""
-    require_party(caller, CENTRE)
+    require_party(principal, CENTRE)
     with context.read() as session:
         found = events.list_events(session, after, wanted, run_id)
         return Page(items=[EventView.model_validate(row) for row in found.rows], next_cursor=found.next_cursor)

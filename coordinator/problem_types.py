@@ -10,7 +10,7 @@ from dataclasses import dataclass
 class Problem:
     """The public side of a code: HTTP status, what it is, what happened, what to do next.
 
-    `retry_after_s`: when the same request may be sent again, for what passes by itself.
+    `retry_after_s`: when the same request may be sent again, for what passes by itself: every 429 and 503 says it.
     """
 
     status: int

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping
 
 from fastapi.responses import JSONResponse
 
+from coordinator.accounts.problems import PROBLEMS as ACCOUNTS
+from coordinator.authorization.problems import PROBLEMS as AUTHORIZATION
+from coordinator.console.problems import PROBLEMS as CONSOLE
 from coordinator.events import is_code
 from coordinator.grants.problems import PROBLEMS as GRANTS
 from coordinator.parties.problems import PROBLEMS as PARTIES
@@ -20,15 +23,34 @@ __all__ = ["PROBLEMS", "Problem", "collect", "problem_response", "status_of"]
 MEDIA_TYPE = "application/problem+json"
 INTERNAL_ERROR = "coordinator.internal_error"
 UNKNOWN_STATUS = 400
+UNAUTHENTICATED_STATUS = 401
+# How to authenticate: the four signed headers of a party, or a person's token.
+CHALLENGE = "Doudi-Signature, Bearer"
 
 _SIGN = "Use the doudi command, which signs each request."
 _CLOCK = "Set the host's clock and send the request again."
 
 _GENERAL: Mapping[str, Problem] = {
-    "request.unauthenticated": Problem(401, "Not authenticated", "No registered party signed this request.", _SIGN),
+    "request.unauthenticated": Problem(
+        401, "Not authenticated", "No registered party signed this request, and it shows no token in force.", _SIGN
+    ),
     "request.clock": Problem(401, "Clock is off", "The request's time is off by more than two minutes.", _CLOCK),
     "request.replayed": Problem(401, "Seen before", "A request with this nonce was already accepted.", _SIGN),
-    "request.not_allowed": Problem(403, "Not allowed", "This party may not do this.", "Ask the party that may."),
+    "request.in_progress": Problem(
+        409, "Being worked on", "A request with this idempotency key is not finished.", "Send it again in a second.", 1
+    ),
+    "request.idempotency_mismatch": Problem(
+        422, "Another request", "The idempotency key was used for another request.", "Use a new key for each act."
+    ),
+    "request.answered_once": Problem(
+        409,
+        "Answered before",
+        "The request was carried out; its answer held a secret and is not shown again.",
+        "Take back what was made and make it again with a new key.",
+    ),
+    "request.unsupported_media_type": Problem(
+        415, "Not JSON", "The body is not declared as application/json.", "Send canonical JSON."
+    ),
     "request.malformed": Problem(
         422, "Malformed request", "A path or query value is out of range.", "See the API table."
     ),
@@ -46,11 +68,11 @@ _GENERAL: Mapping[str, Problem] = {
         "The body is not the canonical JSON of the expected document.",
         "Write it with doudi.",
     ),
-    "coordinator.busy": Problem(503, "Busy", "The database did not answer in time.", "Send the request again."),
+    "coordinator.busy": Problem(503, "Busy", "The database did not answer in time.", "Send the request again.", 1),
     INTERNAL_ERROR: Problem(500, "Internal error", "The coordinator failed.", "Ask the centre to look at its log."),
 }
 
-_TABLES = (_GENERAL, PARTIES, PROJECTS, GRANTS, RUNS)
+_TABLES = (_GENERAL, ACCOUNTS, AUTHORIZATION, PARTIES, PROJECTS, GRANTS, RUNS, CONSOLE)
 
 
 def collect(tables: Iterable[Mapping[str, Problem]]) -> Mapping[str, Problem]:
@@ -85,4 +107,13 @@ def problem_response(code: str) -> JSONResponse:
         "detail": problem.detail,
         "next_step": problem.next_step,
     }
-    return JSONResponse(content, status_code=problem.status, media_type=MEDIA_TYPE)
+    return JSONResponse(content, problem.status, _headers(problem), MEDIA_TYPE)
+
+
+def _headers(problem: Problem) -> dict[str, str]:
+    headers = {}
+    if problem.status == UNAUTHENTICATED_STATUS:
+        headers["WWW-Authenticate"] = CHALLENGE
+    if problem.retry_after_s is not None:
+        headers["Retry-After"] = str(problem.retry_after_s)
+    return headers

@@ -46,6 +46,11 @@ class Principal:
         return self.party == CENTRE
 
     @property
+    def reads_all(self) -> bool:
+        """Whether it sees what concerns other parties too: the centre, and auditors of any party."""
+        return self.is_centre or "auditor" in self.roles
+
+    @property
     def may_write(self) -> bool:
         """Whether its token, if it uses one, allows changes."""
         return self.scopes is None or "write" in self.scopes

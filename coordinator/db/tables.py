@@ -11,6 +11,7 @@ from coordinator.accounts.models import (
 from coordinator.db.base import Base
 from coordinator.events import EventRow
 from coordinator.grants.models import GrantPartyRow, GrantRow
+from coordinator.idempotency import IdempotencyKeyRow
 from coordinator.parties.models import PartyRow, RequestNonceRow
 from coordinator.projects.models import ProjectRow
 from coordinator.runs.models import KeyOfferRow, RunResultRow, RunRow, RunStepRow
@@ -24,6 +25,7 @@ __all__ = [
     "EventRow",
     "GrantPartyRow",
     "GrantRow",
+    "IdempotencyKeyRow",
     "KeyOfferRow",
     "PartyRow",
     "ProjectRow",

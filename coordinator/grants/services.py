@@ -3,12 +3,13 @@
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from coordinator.authorization.principals import Principal
 from coordinator.config import CoordinatorConfig
 from coordinator.db.session import now_s
 from coordinator.events import Event, EventType, record
 from coordinator.grants.keys import compare_keys, merge_signatures, verify_each_signature
 from coordinator.grants.models import GrantPartyRow, GrantRow
-from coordinator.parties.services import CENTRE, department_cards
+from coordinator.parties.services import department_cards
 from coordinator.projects.models import ProjectRow
 from coordinator.projects.services import get_project
 from crypto.errors import DoudiError
@@ -17,21 +18,21 @@ from policies.contracts.grant_terms import GrantBase
 
 
 def put_grant(
-    session: Session, config: CoordinatorConfig, caller: str, project_id: str, signed: SignedGrant
+    session: Session, config: CoordinatorConfig, principal: Principal, project_id: str, signed: SignedGrant
 ) -> tuple[GrantRow, bool]:
     """Store a grant or add its signatures to the stored ones; return it and whether anything changed.
 
-    (1) The caller is the centre or named in the grant. (2) The grant belongs to the project. (3) Its keys are those on
-    the registered cards. (4) Each signature is needed and verifies. (5) Signatures are merged under the same grant
-    hash.
+    (1) The principal is of the centre or of a party named in the grant. (2) The grant belongs to the project. (3) Its keys
+    are those on the registered cards. (4) Each signature is needed and verifies. (5) Signatures are merged under the same
+    grant hash.
 
     Raises `grant.not_a_participant`, `project.unknown`, `project.closed`, `grant.other_project`, `party.unknown`,
     `grant.key_mismatch`, `grant.unsigned`, `grant.bad_signature`, `grant.expired`, `grant.too_many_drafts`.
     """
     grant = signed.grant
     # (1)
-    if caller != CENTRE:
-        grant.share(caller)
+    if not principal.is_centre:
+        grant.share(principal.party)
     # (2)
     _require_same_project(get_project(session, project_id), grant)
     # (3)
@@ -43,7 +44,7 @@ def put_grant(
     if row is None:
         if grant.expires_at <= now_s(session):
             raise DoudiError("grant.expired", "the grant has expired")
-        row = _store_draft(session, config, caller, merge_signatures(signed, signed))
+        row = _store_draft(session, config, principal, merge_signatures(signed, signed))
     else:
         stored = SignedGrant.parse(row.document)
         merged = merge_signatures(stored, signed)
@@ -51,10 +52,10 @@ def put_grant(
         if not added:
             return row, False
         row.document = merged.to_bytes()
-        _record(session, EventType.GRANT_SIGNATURES_ADDED, caller, row, {"added": added})
+        _record(session, EventType.GRANT_SIGNATURES_ADDED, principal, row, {"added": added})
     if not row.fully_signed and _is_fully_signed(SignedGrant.parse(row.document)):
         row.fully_signed = True
-        _record(session, EventType.GRANT_FULLY_SIGNED, caller, row, {})
+        _record(session, EventType.GRANT_FULLY_SIGNED, principal, row, {})
     return row, True
 
 
@@ -97,7 +98,7 @@ def _require_same_project(project: ProjectRow, grant: GrantBase) -> None:
         raise DoudiError("grant.other_project", "project, purpose, region or lead differ from the project's")
 
 
-def _store_draft(session: Session, config: CoordinatorConfig, caller: str, signed: SignedGrant) -> GrantRow:
+def _store_draft(session: Session, config: CoordinatorConfig, principal: Principal, signed: SignedGrant) -> GrantRow:
     project_id = signed.grant.project_id
     drafts = select(func.count()).where(GrantRow.project_id == project_id, GrantRow.fully_signed.is_(False))
     if (session.scalar(drafts) or 0) >= config.limits.max_draft_grants_per_project:
@@ -120,7 +121,7 @@ def _store_draft(session: Session, config: CoordinatorConfig, caller: str, signe
                 scheduler=share.department == signed.grant.scheduler.department,
             )
         )
-    _record(session, EventType.GRANT_STORED, caller, row, {"signatures": len(signed.signatures)})
+    _record(session, EventType.GRANT_STORED, principal, row, {"signatures": len(signed.signatures)})
     return row
 
 
@@ -134,5 +135,13 @@ def _is_fully_signed(signed: SignedGrant) -> bool:
     return True
 
 
-def _record(session: Session, kind: EventType, caller: str, row: GrantRow, counts: dict[str, int]) -> None:
-    record(session, Event(kind, caller, project_id=row.project_id, grant_hash=row.grant_hash, counts=counts))
+def _record(session: Session, kind: EventType, principal: Principal, row: GrantRow, counts: dict[str, int]) -> None:
+    event = Event(
+        kind,
+        principal.party,
+        project_id=row.project_id,
+        grant_hash=row.grant_hash,
+        counts=counts,
+        account=principal.number,
+    )
+    record(session, event)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel
 
 from coordinator.context import Context
+from coordinator.idempotency import OnlyOnce
 from coordinator.openapi import documented_body
 from coordinator.paging import Page, PageQuery
 from coordinator.parties import services
@@ -28,7 +29,7 @@ class PartyView(BaseModel):
 
 
 @router.get("", summary="List the registered parties")
-def list_parties(caller: Authenticated, context: Context, wanted: PageQuery) -> Page[PartyView]:
+def list_parties(principal: Authenticated, context: Context, wanted: PageQuery) -> Page[PartyView]:
     """Return every party with its public card. Do not trust a key because it stands here: compare the fingerprint."""
     with context.read() as session:
         found = services.list_parties(session, wanted)
@@ -39,17 +40,18 @@ def list_parties(caller: Authenticated, context: Context, wanted: PageQuery) -> 
     "",
     summary="Register a department",
     openapi_extra=documented_body(DepartmentCard),
+    response_model=PartyView,
     responses={201: {"model": PartyView, "description": "Registered or updated"}},
 )
 def register_party(
-    caller: Authenticated,
+    principal: Authenticated,
+    once: OnlyOnce,
     card: Annotated[DepartmentCard, Depends(parsed(DepartmentCard))],
     context: Context,
-    response: Response,
     replace: Annotated[bool, Query(description="accept other keys than the registered ones")] = False,
-) -> PartyView:
+) -> Response:
     """Store a department's card and let its Flower node connect. Only the centre; idempotent."""
-    require_party(caller, services.CENTRE)
+    require_party(principal, services.CENTRE)
     with context.read() as session:
         services.require_registrable(session, card, replace=replace)
     # Before the transaction: a slow SuperLink must not hold the database. A crash between the two leaves a Flower node
@@ -57,10 +59,9 @@ def register_party(
     # SuperLink that lost its database can be filled again.
     context.register_flower_node(card.department, card.flower_key)
     with context.begin() as session:
-        if services.store_party(session, card, replace=replace):
-            response.status_code = 201
+        changed = services.store_party(session, card, principal.number, replace=replace)
         row = session.get_one(PartyRow, card.department)
-        return _view(row)
+        return once.answer(session, _view(row), 201 if changed else 200)
 
 
 def _view(row: PartyRow) -> PartyView:

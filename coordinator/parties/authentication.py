@@ -1,49 +1,45 @@
-"""Who sends a request: every endpoint but the health check needs a signature by a registered party.
+"""Who sends a request: every endpoint but the health check needs a signature by a registered party, or a person's token.
 
-The steps of `authenticate`, in the order in which they cost: (1) the named party is known; (2) its key signed exactly
-this request, recently; (3) the nonce is new, which is durable before anything else happens; (4) the party counts as
-seen. Unsigned traffic is refused in steps 1 and 2, which only read, so that it cannot keep the database's writer busy.
+A department's node and the centre's device sign. The steps, in the order in which they cost: (1) the named party is known;
+(2) its key signed exactly this request, recently; (3) the nonce is new, which is durable before anything else happens; (4)
+the party counts as seen. A program of a person shows an API token instead: (5) the token is in force and its person active;
+(6) its scope allows changes, if this is one. Traffic of strangers is refused in steps 1, 2 and 5, which only read, so that it
+cannot keep the database's writer busy.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
+from coordinator.accounts.tokens import find_token
+from coordinator.authorization.principals import Principal
 from coordinator.context import AppContext, Context
 from coordinator.db.session import now_s
 from coordinator.parties.models import PartyRow, RequestNonceRow
 from coordinator.parties.services import CENTRE
 from crypto.errors import DoudiError
 from policies.contracts.base import Document
-from policies.contracts.requests import CLOCK_TOLERANCE_S, HEADER_PARTY, verify_request
+from policies.contracts.requests import (
+    CLOCK_TOLERANCE_S,
+    HEADER_NONCE,
+    HEADER_PARTY,
+    HEADER_SIGNATURE,
+    HEADER_TIME,
+    verify_request,
+)
 
 # A request is accepted from two minutes before its time until two minutes after, so a nonce is needed for twice as
 # long.
 NONCE_KEPT_S = 2 * CLOCK_TOLERANCE_S + 1
+BEARER = "bearer "
+JSON_TYPE = "application/json"
+SIGNED_HEADERS = (HEADER_PARTY, HEADER_TIME, HEADER_NONCE, HEADER_SIGNATURE)
+READING_METHODS = frozenset({"GET", "HEAD"})
 
 DocumentType = TypeVar("DocumentType", bound=Document)
-
-
-@dataclass(frozen=True)
-class Caller:
-    """The party that signed the request. `name`: a department's name, or `centre`."""
-
-    name: str
-
-    @property
-    def is_centre(self) -> bool:
-        """Whether the data-management centre sent the request."""
-        return self.name == CENTRE
-
-
-def require_party(caller: Caller, *names: str) -> None:
-    """Raise `request.not_allowed` unless the caller is one of the named parties."""
-    if caller.name not in names:
-        raise DoudiError("request.not_allowed", "this party may not do this")
 
 
 async def raw_body(request: Request) -> bytes:
@@ -54,18 +50,39 @@ async def raw_body(request: Request) -> bytes:
 RawBody = Annotated[bytes, Depends(raw_body)]
 
 
-def authenticate(request: Request, body: RawBody, context: Context) -> Caller:
-    """Return who signed the request.
+def authenticate(request: Request, body: RawBody, context: Context) -> Principal:
+    """Return who sent the request.
 
-    Raises `request.unauthenticated`, `request.clock` or `request.replayed`.
+    Raises `request.unauthenticated`, `request.clock`, `request.replayed`, or `authorization.denied` for a token that may only
+    read.
     """
+    shown = request.headers.get("Authorization")
+    if shown is None:
+        principal = _who_signed(request, body, context)
+    elif any(name in request.headers for name in SIGNED_HEADERS):
+        # Two answers to "who is it" are none: whichever counted, somebody else could read the other.
+        raise DoudiError("request.unauthenticated", "the request is signed and shows a token")
+    else:
+        principal = _whose_token(shown, context)
+    # From here a refusal is recorded as this principal's.
+    request.state.principal = principal
+    # (6)
+    if request.method not in READING_METHODS and not principal.may_write:
+        raise DoudiError("authorization.denied", "the token may only read")
+    return principal
+
+
+Authenticated = Annotated[Principal, Depends(authenticate)]
+
+
+def _who_signed(request: Request, body: bytes, context: AppContext) -> Principal:
     # (1)
     claimed = request.headers.get(HEADER_PARTY, "")
     key = _identity_key(context, claimed)
 
     # (2)
     party, nonce = verify_request(
-        key, dict(request.headers), request.method, _signed_path(request), body, int(context.clock())
+        key, dict(request.headers), request.method, signed_path(request), body, int(context.clock())
     )
 
     # (3) The nonce is durable from here: if the act fails, the party signs again.
@@ -75,18 +92,38 @@ def authenticate(request: Request, body: RawBody, context: Context) -> Caller:
         row = session.get(PartyRow, party)
         if row is not None:
             row.last_seen_at = now_s(session)
-    caller = Caller(party)
-    request.state.caller = caller
-    return caller
+    return Principal.of_party(party)
 
 
-Authenticated = Annotated[Caller, Depends(authenticate)]
+def _whose_token(shown: str, context: AppContext) -> Principal:
+    # (5)
+    token = shown[len(BEARER) :] if shown[: len(BEARER)].lower() == BEARER else ""
+    with context.read() as session:
+        principal = find_token(session, token)
+        # `find_token` notes the use once a minute; what this block writes is thrown away.
+        noting_due = bool(session.dirty)
+    if principal is not None and noting_due:
+        with context.begin() as session:
+            # Asked again: the token may have been revoked in between.
+            principal = find_token(session, token)
+    if principal is None:
+        raise DoudiError("request.unauthenticated", "the token is not in force")
+    return principal
 
 
-def parsed(model: type[DocumentType]) -> Callable[[bytes, Caller], DocumentType]:
-    """Return a dependency that parses the body as a document, and only after the caller is known."""
+def require_party(principal: Principal, *names: str) -> None:
+    """Raise `authorization.denied` unless the principal acts for one of the named parties."""
+    if principal.party not in names:
+        raise DoudiError("authorization.denied", "this party may not do this")
 
-    def parse(body: RawBody, _caller: Authenticated) -> DocumentType:
+
+def parsed(model: type[DocumentType]) -> Callable[[Request, bytes, Principal], DocumentType]:
+    """Return a dependency that parses the body as a document, and only after the principal is known."""
+
+    def parse(request: Request, body: RawBody, _principal: Authenticated) -> DocumentType:
+        kind = request.headers.get("Content-Type", JSON_TYPE).partition(";")[0].strip().lower()
+        if kind != JSON_TYPE:
+            raise DoudiError("request.unsupported_media_type", "the body is declared as something else than JSON")
         return model.parse(body)
 
     return parse
@@ -104,7 +141,7 @@ def _identity_key(context: AppContext, claimed: str) -> str:
         return row.identity_key
 
 
-def _signed_path(request: Request) -> str:
+def signed_path(request: Request) -> str:
     """Return path and query exactly as they were sent: decoding would let two addresses share one signature."""
     raw = request.scope.get("raw_path")
     path = raw.decode("latin-1") if isinstance(raw, bytes) else request.url.path

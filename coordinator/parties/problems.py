@@ -25,7 +25,7 @@ PROBLEMS: Mapping[str, Problem] = {
         "Compare the fingerprint by telephone, then register it again with replace=true.",
     ),
     "flower.unreachable": Problem(
-        503, "SuperLink unavailable", "The Flower node could not be registered.", "Start the SuperLink and repeat."
+        503, "SuperLink unavailable", "The Flower node could not be registered.", "Start the SuperLink and repeat.", 30
     ),
     "flower.name_in_use": Problem(
         409,
@@ -36,5 +36,7 @@ PROBLEMS: Mapping[str, Problem] = {
     "flower.bad_key": Problem(
         422, "Unusable Flower key", "The Flower key is not ECDSA on a NIST curve.", "Make a new key."
     ),
-    "flower.refused": Problem(503, "SuperLink refused", "The SuperLink did not register the node.", "Look at its log."),
+    "flower.refused": Problem(
+        503, "SuperLink refused", "The SuperLink did not register the node.", "Look at its log.", 30
+    ),
 }

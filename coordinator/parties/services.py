@@ -50,8 +50,11 @@ def require_registrable(session: Session, card: DepartmentCard, *, replace: bool
             raise DoudiError("party.keys_changed", "the department is registered with other keys")
 
 
-def store_party(session: Session, card: DepartmentCard, *, replace: bool) -> bool:
-    """Store a department's card; return whether anything changed. Raises what `require_registrable` raises."""
+def store_party(session: Session, card: DepartmentCard, account: int | None = None, *, replace: bool) -> bool:
+    """Store a department's card; return whether anything changed. `account`: the centre's person who asked for it, if one did.
+
+    Raises what `require_registrable` raises.
+    """
     require_registrable(session, card, replace=replace)
     document = card.to_bytes()
     row = session.get(PartyRow, card.department)
@@ -66,7 +69,7 @@ def store_party(session: Session, card: DepartmentCard, *, replace: bool) -> boo
         kind = EventType.PARTY_KEYS_REPLACED
     row.card, row.identity_key, row.flower_key = document, card.identity_key, card.flower_key
     counts = {"people": card.people, "columns": len(card.columns)}
-    record(session, Event(kind, CENTRE, subject=card.department, counts=counts))
+    record(session, Event(kind, CENTRE, subject=card.department, counts=counts, account=account))
     return True
 
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from coordinator.context import Context
+from coordinator.idempotency import OnlyOnce
 from coordinator.openapi import documented_body
 from coordinator.paging import Page, PageQuery
 from coordinator.parties.authentication import Authenticated, parsed
@@ -45,34 +46,33 @@ class ProjectView(BaseModel):
     "",
     summary="Open a project",
     openapi_extra=documented_body(ProjectRequest),
+    response_model=ProjectView,
     responses={201: {"model": ProjectView, "description": "Created"}},
 )
 def create_project(
-    caller: Authenticated,
+    principal: Authenticated,
+    once: OnlyOnce,
     wanted: Annotated[ProjectRequest, Depends(parsed(ProjectRequest))],
     context: Context,
-    response: Response,
-) -> ProjectView:
+) -> Response:
     """Open a project: the centre, or the department that will lead it. The same request again finds the project."""
     with context.begin() as session:
         row, created = services.create_project(
-            session, caller.name, wanted.project_id, wanted.title, wanted.purpose, wanted.region, wanted.lead
+            session, principal, wanted.project_id, wanted.title, wanted.purpose, wanted.region, wanted.lead
         )
-        if created:
-            response.status_code = 201
-        return ProjectView.model_validate(row)
+        return once.answer(session, ProjectView.model_validate(row), 201 if created else 200)
 
 
 @router.get("", summary="List the own projects")
-def list_projects(caller: Authenticated, context: Context, wanted: PageQuery) -> Page[ProjectView]:
+def list_projects(principal: Authenticated, context: Context, wanted: PageQuery) -> Page[ProjectView]:
     """Return the projects that the caller leads or takes part in; the centre sees all."""
     with context.read() as session:
-        found = services.list_projects(session, caller.name, wanted)
+        found = services.list_projects(session, principal, wanted)
         return Page(items=[ProjectView.model_validate(row) for row in found.rows], next_cursor=found.next_cursor)
 
 
 @router.get("/{project_id}", summary="Show a project")
-def get_project(caller: Authenticated, project_id: ProjectPath, context: Context) -> ProjectView:
+def get_project(principal: Authenticated, project_id: ProjectPath, context: Context) -> ProjectView:
     """Return one project that the caller may see."""
     with context.read() as session:
-        return ProjectView.model_validate(services.get_visible_project(session, caller.name, project_id))
+        return ProjectView.model_validate(services.get_visible_project(session, principal, project_id))

@@ -3,6 +3,7 @@
 from sqlalchemy import ColumnElement, or_, select, true
 from sqlalchemy.orm import Session
 
+from coordinator.authorization.principals import Principal
 from coordinator.db.session import now_s
 from coordinator.events import Event, EventType, record
 from coordinator.grants.models import GrantPartyRow, GrantRow
@@ -16,14 +17,14 @@ BY_NAME = Order("projects", (ProjectRow.project_id,))
 
 
 def create_project(
-    session: Session, caller: str, project_id: str, title: str, purpose: str, region: str, lead: str
+    session: Session, principal: Principal, project_id: str, title: str, purpose: str, region: str, lead: str
 ) -> tuple[ProjectRow, bool]:
     """Return the project and whether it is new; the same request again finds it.
 
-    Raises `request.not_allowed` (only the centre or the lead), `party.unknown`, `project.already_exists`.
+    Raises `authorization.denied` (only the centre or the lead), `party.unknown`, `project.already_exists`.
     """
-    if caller not in (CENTRE, lead):
-        raise DoudiError("request.not_allowed", "only the centre or the lead opens a project")
+    if principal.party not in (CENTRE, lead):
+        raise DoudiError("authorization.denied", "only the centre or the lead opens a project")
     party = session.get(PartyRow, lead)
     if party is None or party.role != "department":
         raise DoudiError("party.unknown", "the lead is not registered")
@@ -42,13 +43,14 @@ def create_project(
         state="open",
     )
     session.add(row)
-    record(session, Event(EventType.PROJECT_CREATED, caller, project_id=project_id))
+    event = Event(EventType.PROJECT_CREATED, principal.party, project_id=project_id, account=principal.number)
+    record(session, event)
     return row, True
 
 
-def list_projects(session: Session, caller: str, wanted: PageRequest) -> Slice[ProjectRow]:
-    """Return a page of the projects that the caller leads or that a grant names it in; the centre sees all."""
-    return page_of(session, select(ProjectRow).where(_visible_to(caller)), BY_NAME, wanted)
+def list_projects(session: Session, principal: Principal, wanted: PageRequest) -> Slice[ProjectRow]:
+    """Return a page of the projects that the party leads or that a grant names it in; centre and auditors see all."""
+    return page_of(session, select(ProjectRow).where(_visible_to(principal)), BY_NAME, wanted)
 
 
 def get_project(session: Session, project_id: str) -> ProjectRow:
@@ -59,23 +61,23 @@ def get_project(session: Session, project_id: str) -> ProjectRow:
     return row
 
 
-def get_visible_project(session: Session, caller: str, project_id: str) -> ProjectRow:
-    """Return a project that the caller may see.
+def get_visible_project(session: Session, principal: Principal, project_id: str) -> ProjectRow:
+    """Return a project that the principal may see.
 
     Raises `project.unknown` also for one that it may not see, so that names of projects cannot be tried out.
     """
-    row = session.scalar(select(ProjectRow).where(ProjectRow.project_id == project_id, _visible_to(caller)))
+    row = session.scalar(select(ProjectRow).where(ProjectRow.project_id == project_id, _visible_to(principal)))
     if row is None:
         raise DoudiError("project.unknown", "there is no such project for this party")
     return row
 
 
-def _visible_to(caller: str) -> ColumnElement[bool]:
-    if caller == CENTRE:
+def _visible_to(principal: Principal) -> ColumnElement[bool]:
+    if principal.reads_all:
         return true()
     named = (
         select(GrantRow.project_id)
         .join(GrantPartyRow, GrantPartyRow.grant_hash == GrantRow.grant_hash)
-        .where(GrantPartyRow.department == caller)
+        .where(GrantPartyRow.department == principal.party)
     )
-    return or_(ProjectRow.lead == caller, ProjectRow.project_id.in_(named))
+    return or_(ProjectRow.lead == principal.party, ProjectRow.project_id.in_(named))

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.orm import Session
 
 from coordinator.context import Context
+from coordinator.idempotency import OnlyOnce
 from coordinator.openapi import documented_body
 from coordinator.paging import Page, PageQuery
 from coordinator.parties.authentication import Authenticated, parsed, require_party
@@ -107,34 +108,37 @@ class ResultsView(BaseModel):
     status_code=201,
     summary="Start a run",
     openapi_extra=documented_body(RunRequest),
+    response_model=RunDetail,
 )
 def create_run(
-    caller: Authenticated,
+    principal: Authenticated,
+    once: OnlyOnce,
     project_id: ProjectPath,
     wanted: Annotated[RunRequest, Depends(parsed(RunRequest))],
     context: Context,
-) -> RunDetail:
+) -> Response:
     """Begin to gather keys for a run of the project's grant. Only the holder of the scheduling right.
 
-    Not idempotent: each call uses one of the runs that the grant allows. List the runs before repeating a lost call.
+    Each call uses one of the runs that the grant allows. Send an `Idempotency-Key`, so that a lost call can be repeated.
     """
     with context.begin() as session:
-        return _detail(session, scheduling.create_run(session, caller.name, project_id, wanted.mode))
+        row = scheduling.create_run(session, principal, project_id, wanted.mode)
+        return once.answer(session, _detail(session, row), 201)
 
 
 @router.get("/runs", summary="List runs")
 def list_runs(
-    caller: Authenticated,
+    principal: Authenticated,
     context: Context,
     wanted: PageQuery,
     state: Annotated[RunState | None, Query(description="only runs in this state")] = None,
     department: Annotated[str | None, SlugQuery] = None,
     project_id: Annotated[str | None, SlugQuery] = None,
 ) -> Page[RunSummary]:
-    """Return the runs, newest first, that the caller takes part in; the centre sees all, or those of one department."""
-    if not caller.is_centre:
-        require_party(caller, department or caller.name)
-        department = caller.name
+    """Return the runs, newest first, that the own party takes part in; centre and auditors see all, or one department's."""
+    if not principal.reads_all:
+        require_party(principal, department or principal.party)
+        department = principal.party
     with context.read() as session:
         found = scheduling.list_runs(session, department, state.value if state else None, project_id, wanted)
         reached = progress.rounds_reached(session, found.rows)
@@ -144,70 +148,82 @@ def list_runs(
 
 
 @router.get("/runs/{run_id}", summary="Show a run's progress")
-def get_run(caller: Authenticated, run_id: RunPath, context: Context) -> RunDetail:
+def get_run(principal: Authenticated, run_id: RunPath, context: Context) -> RunDetail:
     """Return state, reason, attempt and every step of a run; participants and the centre."""
     with context.read() as session:
-        return _detail(session, scheduling.get_visible_run(session, caller.name, run_id))
+        return _detail(session, scheduling.get_visible_run(session, principal, run_id))
 
 
-@router.put("/runs/{run_id}/offers/{department}", summary="Offer run keys", openapi_extra=documented_body(KeyOffer))
+@router.put(
+    "/runs/{run_id}/offers/{department}",
+    summary="Offer run keys",
+    openapi_extra=documented_body(KeyOffer),
+    response_model=RunDetail,
+    responses={201: {"model": RunDetail, "description": "The keys are new"}},
+)
 def put_offer(
-    caller: Authenticated,
+    principal: Authenticated,
+    once: OnlyOnce,
     run_id: RunPath,
     department: SlugPath,
     offer: Annotated[KeyOffer, Depends(parsed(KeyOffer))],
     context: Context,
-    response: Response,
-) -> RunDetail:
+) -> Response:
     """Store a department's fresh keys for the current attempt: only its own, once; idempotent."""
     with context.begin() as session:
-        if scheduling.store_offer(session, caller.name, run_id, department, offer):
-            response.status_code = 201
-        return _detail(session, scheduling.get_visible_run(session, caller.name, run_id))
+        is_new = scheduling.store_offer(session, principal, run_id, department, offer)
+        row = scheduling.get_visible_run(session, principal, run_id)
+        return once.answer(session, _detail(session, row), 201 if is_new else 200)
 
 
 @router.get("/runs/{run_id}/offers", summary="Fetch the key offers")
-def get_offers(caller: Authenticated, run_id: RunPath, context: Context) -> OffersView:
+def get_offers(principal: Authenticated, run_id: RunPath, context: Context) -> OffersView:
     """Return the offers of the current attempt; participants and the centre."""
     with context.read() as session:
-        row = scheduling.get_visible_run(session, caller.name, run_id)
+        row = scheduling.get_visible_run(session, principal, run_id)
         return OffersView(run_id=row.run_id, attempt=row.attempt, offers=scheduling.list_offers(session, row))
 
 
-@router.put("/runs/{run_id}/manifest", summary="Schedule a run", openapi_extra=documented_body(SignedManifest))
+@router.put(
+    "/runs/{run_id}/manifest",
+    summary="Schedule a run",
+    openapi_extra=documented_body(SignedManifest),
+    response_model=RunDetail,
+    responses={201: {"model": RunDetail, "description": "The manifest is new"}},
+)
 def put_manifest(
-    caller: Authenticated,
+    principal: Authenticated,
+    once: OnlyOnce,
     run_id: RunPath,
     signed: Annotated[SignedManifest, Depends(parsed(SignedManifest))],
     context: Context,
-    response: Response,
-) -> RunDetail:
+) -> Response:
     """Store the signed manifest, upon which the run starts. Only the holder of the scheduling right."""
     with context.begin() as session:
-        if scheduling.store_manifest(session, caller.name, run_id, signed):
-            response.status_code = 201
-        return _detail(session, scheduling.get_visible_run(session, caller.name, run_id))
+        is_new = scheduling.store_manifest(session, principal, run_id, signed)
+        row = scheduling.get_visible_run(session, principal, run_id)
+        return once.answer(session, _detail(session, row), 201 if is_new else 200)
 
 
-@router.post("/runs/{run_id}/stop", summary="Stop a run")
-def stop_run(caller: Authenticated, run_id: RunPath, context: Context) -> RunDetail:
+@router.post("/runs/{run_id}/stop", summary="Stop a run", response_model=RunDetail)
+def stop_run(principal: Authenticated, once: OnlyOnce, run_id: RunPath, context: Context) -> Response:
     """Stop a run: at once before it started, else between two steps. The scheduler, the lead or the centre."""
     with context.begin() as session:
-        return _detail(session, scheduling.request_stop(session, caller.name, run_id))
+        return once.answer(session, _detail(session, scheduling.request_stop(session, principal, run_id)))
 
 
-@router.post("/runs/{run_id}/restart", summary="Start a failed or stopped run again")
-def restart_run(caller: Authenticated, run_id: RunPath, context: Context) -> RunDetail:
+@router.post("/runs/{run_id}/restart", summary="Start a failed or stopped run again", response_model=RunDetail)
+def restart_run(principal: Authenticated, once: OnlyOnce, run_id: RunPath, context: Context) -> Response:
     """Gather keys for the run's next attempt. Only the holder of the scheduling right."""
     with context.begin() as session:
-        return _detail(session, scheduling.restart_run(session, caller.name, run_id))
+        return once.answer(session, _detail(session, scheduling.restart_run(session, principal, run_id)))
 
 
 @router.get("/runs/{run_id}/results", summary="Fetch a run's metrics")
-def get_results(caller: Authenticated, run_id: RunPath, context: Context) -> ResultsView:
+def get_results(principal: Authenticated, run_id: RunPath, context: Context) -> ResultsView:
     """Return the metrics of a finished run: lead, participants and centre. Scores never come here."""
     with context.read() as session:
-        row = scheduling.get_visible_run(session, caller.name, run_id)
+        row = scheduling.get_visible_run(session, principal, run_id)
         result = session.get(RunResultRow, (row.run_id, row.attempt))
         if result is None:
             raise DoudiError("run.no_results", "the run has no results")

@@ -5,6 +5,7 @@ import hashlib
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from coordinator.authorization.principals import Principal
 from coordinator.db.session import now_s
 from coordinator.events import COORDINATOR, EventType
 from coordinator.grants.models import GrantPartyRow, GrantRow
@@ -26,16 +27,16 @@ MANIFEST_EXPIRED_CODE = "run.manifest_expired"
 NEWEST_FIRST = Order("runs", (RunRow.created_at, RunRow.run_id), newest_first=True)
 
 
-def create_run(session: Session, caller: str, project_id: str, mode: Mode) -> RunRow:
+def create_run(session: Session, principal: Principal, project_id: str, mode: Mode) -> RunRow:
     """Start a run: it begins to gather keys. Only the holder of the scheduling right.
 
-    Raises `project.unknown`, `project.closed`, `grant.unknown`, `request.not_allowed`, `grant.signature_missing`,
+    Raises `project.unknown`, `project.closed`, `grant.unknown`, `authorization.denied`, `grant.signature_missing`,
     `grant.not_yet_valid`, `grant.expired`, `grant.mode_not_allowed`, `grant.runs_exhausted`.
     """
     if get_project(session, project_id).state != "open":
         raise DoudiError("project.closed", "the project is closed")
     grant_row = find_grant(session, project_id)
-    _require_scheduler(SignedGrant.parse(grant_row.document).grant, caller)
+    _require_scheduler(SignedGrant.parse(grant_row.document).grant, principal)
     now = now_s(session)
     grant = require_in_force(grant_row, now)
     try:
@@ -60,19 +61,19 @@ def create_run(session: Session, caller: str, project_id: str, mode: Mode) -> Ru
         stop_requested=False,
     )
     session.add(row)
-    record_run(session, EventType.RUN_CREATED, caller, row, counts={"run_number": number})
+    record_run(session, EventType.RUN_CREATED, principal, row, counts={"run_number": number})
     return row
 
 
-def store_offer(session: Session, caller: str, run_id: str, department: str, offer: KeyOffer) -> bool:
+def store_offer(session: Session, principal: Principal, run_id: str, department: str, offer: KeyOffer) -> bool:
     """Store a department's keys for the current attempt; return whether they are new. The same bytes change nothing.
 
-    Raises `run.unknown`, `request.not_allowed`, `grant.not_a_participant`, `offer.wrong_run`, `offer.program_mismatch`,
+    Raises `run.unknown`, `authorization.denied`, `grant.not_a_participant`, `offer.wrong_run`, `offer.program_mismatch`,
     `offer.too_many_people`, `offer.bad_signature`, `offer.already_made`, `run.not_gathering`.
     """
     row = get_run(session, run_id)
-    if caller != department:
-        raise DoudiError("request.not_allowed", "a department offers only its own keys")
+    if principal.party != department:
+        raise DoudiError("authorization.denied", "a department offers only its own keys")
     grant = _grant(session, row)
     share = grant.share(department)
     named = (offer.department, offer.run_id, offer.attempt, offer.grant_hash)
@@ -92,7 +93,7 @@ def store_offer(session: Session, caller: str, run_id: str, department: str, off
     if row.state != RunState.GATHERING_KEYS:
         raise DoudiError("run.not_gathering", "the run does not gather keys now")
     session.add(KeyOfferRow(run_id=run_id, attempt=row.attempt, department=department, document=document))
-    record_run(session, EventType.RUN_OFFER_STORED, caller, row, counts={"people": offer.people})
+    record_run(session, EventType.RUN_OFFER_STORED, principal, row, counts={"people": offer.people})
     return True
 
 
@@ -106,20 +107,20 @@ def list_offers(session: Session, row: RunRow) -> list[KeyOffer]:
     return [KeyOffer.parse(document) for document in session.scalars(query)]
 
 
-def store_manifest(session: Session, caller: str, run_id: str, signed: SignedManifest) -> bool:
+def store_manifest(session: Session, principal: Principal, run_id: str, signed: SignedManifest) -> bool:
     """Schedule the run; return whether the manifest is new. The same bytes change nothing.
 
-    (1) The caller holds the scheduling right and signed with its key. (2) The manifest is about this attempt, now.
+    (1) The principal's party holds the scheduling right and signed with its key. (2) The manifest is about this attempt, now.
     (3) Its offers are the stored ones. (4) The departments suffice for the mode.
 
-    Raises `run.unknown`, `request.not_allowed`, `manifest.bad_signature`, `manifest.mismatch`, `manifest.expired`,
+    Raises `run.unknown`, `authorization.denied`, `manifest.bad_signature`, `manifest.mismatch`, `manifest.expired`,
     `manifest.offers_mismatch`, `manifest.departments`, `manifest.already_stored`, `run.illegal_transition`.
     """
     row = get_run(session, run_id)
     grant = _grant(session, row)
     manifest = signed.manifest
     # (1)
-    _require_scheduler(grant, caller)
+    _require_scheduler(grant, principal)
     signed.verify(grant.scheduler.key)
     # (2)
     named = (manifest.grant_hash, manifest.run_id, manifest.run_number, manifest.attempt, manifest.mode)
@@ -139,37 +140,37 @@ def store_manifest(session: Session, caller: str, run_id: str, signed: SignedMan
     _require_enough(manifest, grant)
     move(row, RunState.SCHEDULED)
     row.manifest = document
-    record_run(session, EventType.RUN_SCHEDULED, caller, row, counts={"departments": len(manifest.offers)})
+    record_run(session, EventType.RUN_SCHEDULED, principal, row, counts={"departments": len(manifest.offers)})
     return True
 
 
-def request_stop(session: Session, caller: str, run_id: str) -> RunRow:
+def request_stop(session: Session, principal: Principal, run_id: str) -> RunRow:
     """Ask for a stop: at once before the run has started, else between two steps. Asking again changes nothing.
 
-    Only the scheduler, the lead and the centre. Raises `run.unknown`, `request.not_allowed`, `run.illegal_transition`.
+    Only the scheduler, the lead and the centre. Raises `run.unknown`, `authorization.denied`, `run.illegal_transition`.
     """
     row = get_run(session, run_id)
     grant = _grant(session, row)
-    if caller not in (CENTRE, grant.lead_department, grant.scheduler.department):
-        raise DoudiError("request.not_allowed", "only the scheduler, the lead or the centre stops a run")
+    if principal.party not in (CENTRE, grant.lead_department, grant.scheduler.department):
+        raise DoudiError("authorization.denied", "only the scheduler, the lead or the centre stops a run")
     if row.state == RunState.RUNNING:
         if not row.stop_requested:
             row.stop_requested = True
-            record_run(session, EventType.RUN_STOP_REQUESTED, caller, row)
+            record_run(session, EventType.RUN_STOP_REQUESTED, principal, row)
     elif row.state != RunState.STOPPED:
         row.stop_requested = True
-        end(session, row, RunState.STOPPED, EventType.RUN_STOPPED, caller, "run.stopped")
+        end(session, row, RunState.STOPPED, EventType.RUN_STOPPED, principal, "run.stopped")
     return row
 
 
-def restart_run(session: Session, caller: str, run_id: str) -> RunRow:
+def restart_run(session: Session, principal: Principal, run_id: str) -> RunRow:
     """Start a failed or stopped run again, as its next attempt with fresh keys. Only the scheduler.
 
-    Raises `run.unknown`, `request.not_allowed`, `run.illegal_transition`, `grant.expired`, `grant.attempts_exhausted`.
+    Raises `run.unknown`, `authorization.denied`, `run.illegal_transition`, `grant.expired`, `grant.attempts_exhausted`.
     """
     row = get_run(session, run_id)
     grant_row = session.get_one(GrantRow, row.grant_hash)
-    _require_scheduler(SignedGrant.parse(grant_row.document).grant, caller)
+    _require_scheduler(SignedGrant.parse(grant_row.document).grant, principal)
     grant = require_in_force(grant_row, now_s(session))
     if row.attempt >= grant.attempts_allowed and row.state in (RunState.FAILED, RunState.STOPPED):
         raise DoudiError("grant.attempts_exhausted", "all attempts of this run are used", "Start another run.")
@@ -178,7 +179,7 @@ def restart_run(session: Session, caller: str, run_id: str) -> RunRow:
     row.attempt_at = now_s(session)
     row.reason_code, row.manifest, row.flower_run_id = "", None, None
     row.started_at, row.finished_at, row.stop_requested = None, None, False
-    record_run(session, EventType.RUN_RESTARTED, caller, row)
+    record_run(session, EventType.RUN_RESTARTED, principal, row)
     return row
 
 
@@ -217,10 +218,13 @@ def list_runs(
     return page_of(session, query, NEWEST_FIRST, wanted)
 
 
-def get_visible_run(session: Session, caller: str, run_id: str) -> RunRow:
-    """Return a run that the caller takes part in, or any for the centre. Raises `run.unknown` also for others' runs."""
+def get_visible_run(session: Session, principal: Principal, run_id: str) -> RunRow:
+    """Return a run that the principal's party takes part in, or any for the centre and auditors.
+
+    Raises `run.unknown` also for others' runs.
+    """
     row = get_run(session, run_id)
-    if caller != CENTRE and session.get(GrantPartyRow, (row.grant_hash, caller)) is None:
+    if not principal.reads_all and session.get(GrantPartyRow, (row.grant_hash, principal.party)) is None:
         raise DoudiError("run.unknown", "there is no such run for this party")
     return row
 
@@ -235,9 +239,9 @@ def _grant(session: Session, row: RunRow) -> Grant | LineGrant:
     return SignedGrant.parse(session.get_one(GrantRow, row.grant_hash).document).grant
 
 
-def _require_scheduler(grant: GrantBase, caller: str) -> None:
-    if caller != grant.scheduler.department:
-        raise DoudiError("request.not_allowed", "only the holder of the scheduling right may do this")
+def _require_scheduler(grant: GrantBase, principal: Principal) -> None:
+    if principal.party != grant.scheduler.department:
+        raise DoudiError("authorization.denied", "only the holder of the scheduling right may do this")
 
 
 def _require_current(manifest: Manifest, grant: GrantBase, now: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from coordinator.authorization.principals import Principal
 from coordinator.db.session import now_s
 from coordinator.events import COORDINATOR, Event, EventType, record, safe_code
 from coordinator.grants.models import GrantRow
@@ -198,7 +199,7 @@ def fail_run(session: Session, run_id: str, code: str) -> None:
         end(session, row, RunState.FAILED, EventType.RUN_FAILED, COORDINATOR, safe_code(code))
 
 
-def end(session: Session, row: RunRow, state: RunState, kind: EventType, actor: str, code: str) -> None:
+def end(session: Session, row: RunRow, state: RunState, kind: EventType, actor: Principal | str, code: str) -> None:
     """End a run with a reason code and record it. Raises `run.illegal_transition`."""
     move(row, state)
     row.reason_code, row.finished_at = code, now_s(session)
@@ -212,12 +213,18 @@ def move(row: RunRow, state: RunState) -> None:
 
 
 def record_run(
-    session: Session, kind: EventType, actor: str, row: RunRow, code: str = "", counts: Mapping[str, int] | None = None
+    session: Session,
+    kind: EventType,
+    actor: Principal | str,
+    row: RunRow,
+    code: str = "",
+    counts: Mapping[str, int] | None = None,
 ) -> None:
-    """Record an event about a run, with its grant and attempt."""
+    """Record an event about a run, with its grant and attempt. `actor`: who sent a request, or the name of a party."""
     event = Event(
         kind,
-        actor,
+        actor if isinstance(actor, str) else actor.party,
+        account=None if isinstance(actor, str) else actor.number,
         project_id=row.project_id,
         run_id=row.run_id,
         grant_hash=row.grant_hash,

@@ -1,4 +1,4 @@
-"""`doudi centre`: installation, TLS, and the officer's commands against a served API: `coordinator/cli.py`."""
+"""`doudi centre`: installation, TLS, and the officer's commands against a served API: `coordinator/cli`."""
 
 import json
 import socket
@@ -16,7 +16,9 @@ from typer.testing import CliRunner
 
 from command_line.console import ExitCode, exit_code
 from coordinator.app import create_app
-from coordinator.cli import app, superlink_arguments
+from coordinator.authorization.principals import Principal
+from coordinator.cli import app
+from coordinator.cli.host_commands import superlink_arguments
 from coordinator.config import load_config
 from coordinator.db.session import open_engine, require_known_schema
 from coordinator.grants.services import put_grant
@@ -135,7 +137,16 @@ def test_an_officer_registers_opens_and_signs(served, tmp_path):
     folder = ["--officer-home", officer]
     result = call("register", *write_cards(world, tmp_path), *folder)
     assert world.card("tax").fingerprint() in result.stdout
-    project = ["create-project", PROJECT, "--title", "Winter aid", "--purpose", "aid", "--region", "kentucky"]
+    project = [
+        "create-project",
+        PROJECT,
+        "--title",
+        "Winter aid",
+        "--purpose",
+        "social_assistance",
+        "--region",
+        "kentucky",
+    ]
     assert json.loads(call(*project, "--lead", LEAD, *folder, "--json").stdout)["state"] == "open"
     grant = world.grant()
     (tmp_path / "grant.json").write_bytes(grant.to_bytes() + b"\n")
@@ -203,11 +214,11 @@ def test_runs_shows_how_far_a_line_is(served, tmp_path):
     _, officer, world = served
     folder = ["--officer-home", officer]
     call("register", *write_cards(world, tmp_path), *folder)
-    project = ["create-project", PROJECT, "--title", "Line", "--purpose", "aid", "--region", "kentucky"]
+    project = ["create-project", PROJECT, "--title", "Line", "--purpose", "social_assistance", "--region", "kentucky"]
     call(*project, "--lead", LEAD, *folder)
     with world.begin() as session:
-        put_grant(session, world.config, LEAD, PROJECT, world.signed(world.line_grant()))
-        run_id = create_run(session, LEAD, PROJECT, "line").run_id
+        put_grant(session, world.config, Principal.of_party(LEAD), PROJECT, world.signed(world.line_grant()))
+        run_id = create_run(session, Principal.of_party(LEAD), PROJECT, "line").run_id
         mark_step(session, run_id, 1, "line_keys", "tax", "sent", round_number=7)
     (row,) = json.loads(call("runs", *folder, "--json").stdout)
     assert (row["mode"], row["round"], row["rounds"]) == ("line", 7, 40)

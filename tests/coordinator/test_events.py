@@ -6,6 +6,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from coordinator import events
+from coordinator.authorization.principals import Principal
 from coordinator.events import Event, EventRow, EventType, is_code, record
 from coordinator.paging import PageRequest
 from coordinator.projects.models import ProjectRow
@@ -30,7 +31,7 @@ def test_an_act_and_its_event_are_rolled_back_together(world):
 
     def act_in_a_power_cut():
         with world.begin() as session:
-            create_project(session, "centre", PROJECT, "t", "aid", "kentucky", LEAD)
+            create_project(session, Principal.of_party("centre"), PROJECT, "t", "aid", "kentucky", LEAD)
             assert session.scalar(select(func.count()).select_from(EventRow)) == before + 1
             raise PowerCut
 
@@ -74,6 +75,9 @@ def test_events_can_be_neither_changed_nor_deleted(world):
         {"actor": "tax", "code": "free text"},
         {"actor": "tax", "counts": {"share": 0.5}},
         {"actor": "tax", "counts": {"flag": True}},
+        {"actor": "tax", "account": "zhang"},
+        {"actor": "tax", "account": True},
+        {"actor": "tax", "account": 0},
         {"actor": "tax", "counts": {"110101190001010019": 1}},
     ],
 )
@@ -93,7 +97,7 @@ def test_every_event_type_and_problem_has_the_form_of_a_code():
 def test_only_the_centre_reads_events_in_pages(world, code):
     world.register_all()
     answer = world.send("tax", "GET", "/v1/events")
-    assert code(answer) == "request.not_allowed"
+    assert code(answer) == "authorization.denied"
     listed = world.events()
     assert [event["sequence"] for event in listed] == list(range(1, len(listed) + 1))
     assert world.listed("centre", "/v1/events?after=3") == listed[3:]
@@ -108,7 +112,7 @@ def test_a_refused_act_of_a_known_party_is_recorded_with_its_code(world):
     world.send("tax", "GET", "/v1/events")
     world.raw("POST", "/v1/parties", b"by a stranger")
     (refused,) = world.events("request.refused")
-    assert (refused["actor"], refused["code"], refused["counts"]) == ("tax", "request.not_allowed", {})
+    assert (refused["actor"], refused["code"], refused["counts"]) == ("tax", "authorization.denied", {})
 
 
 def test_recording_needs_no_clock_of_its_own(world):
@@ -116,3 +120,13 @@ def test_recording_needs_no_clock_of_its_own(world):
     with world.begin() as session:
         record(session, Event(EventType.RUN_STARTED, "coordinator"))
         assert session.scalars(select(EventRow.at).order_by(EventRow.sequence.desc())).first() == 1_234_567_890
+
+
+def test_a_person_who_acted_is_recorded_by_number(world):
+    world.register_all()
+    with world.begin() as session:
+        officer = Principal("account", "centre", 12, frozenset({"centre_officer"}), two_factor=True)
+        create_project(session, officer, PROJECT, "t", "aid", "kentucky", LEAD)
+    (created,) = world.events("project.created")
+    assert (created["actor"], created["account"]) == ("centre", 12)
+    assert {event["account"] for event in world.events("party.registered")} == {None}

@@ -62,7 +62,7 @@ def test_a_lines_grant_allows_lines_and_nothing_else(world, code):
     world.agree_on_line()
     for mode in ("evidence", "sum_only", "both"):
         assert code(start(world, mode)) == "grant.mode_not_allowed"
-    assert code(start(world, party="tax")) == "request.not_allowed"
+    assert code(start(world, party="tax")) == "authorization.denied"
     assert start(world).json()["mode"] == "line"
 
 
@@ -90,7 +90,7 @@ def test_scheduler_lead_and_centre_stop_a_line(world, run, code):
     with world.begin() as session:
         claim_running(session, run["run_id"], 1)
     path = f"/v1/runs/{run['run_id']}/stop"
-    assert code(world.send("tax", "POST", path)) == "request.not_allowed"
+    assert code(world.send("tax", "POST", path)) == "authorization.denied"
     assert world.send("centre", "POST", path).json()["stop_requested"]
 
 

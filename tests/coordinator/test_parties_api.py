@@ -4,6 +4,7 @@ import pytest
 
 from crypto.errors import DoudiError
 from crypto.signing import generate_signing_key
+from policies.contracts.requests import sign_request
 
 
 def post(world, card, party="centre", query=""):
@@ -32,7 +33,7 @@ def test_the_same_card_again_changes_nothing_but_fills_the_superlink(world):
 def test_only_the_centre_registers(world, code):
     world.register_all()
     answer = post(world, world.card("tax", people=1), party="tax")
-    assert (answer.status_code, code(answer)) == (403, "request.not_allowed")
+    assert (answer.status_code, code(answer)) == (403, "authorization.denied")
 
 
 def test_changed_keys_need_an_explicit_replacement(world, code):
@@ -87,6 +88,21 @@ def test_a_department_whose_flower_node_is_refused_is_not_registered(world, code
 def test_malformed_cards_are_refused(world, code, body):
     answer = world.send("centre", "POST", "/v1/parties", body)
     assert (answer.status_code, code(answer)) == (422, "document.malformed")
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonx"])
+def test_a_body_that_is_declared_as_something_else_is_refused(world, code, kind):
+    body = world.card("tax").to_bytes()
+    headers = sign_request(world.api_key, "centre", "POST", "/v1/parties", body, int(world.now))
+    answer = world.raw("POST", "/v1/parties", body, {**headers, "Content-Type": kind})
+    assert (answer.status_code, code(answer)) == (415, "request.unsupported_media_type")
+
+
+@pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=utf-8"])
+def test_a_body_that_is_declared_as_json_is_read(world, kind):
+    body = world.card("tax").to_bytes()
+    headers = sign_request(world.api_key, "centre", "POST", "/v1/parties", body, int(world.now))
+    assert world.raw("POST", "/v1/parties", body, {**headers, "Content-Type": kind}).status_code == 201
 
 
 def test_an_unknown_field_is_refused_and_not_echoed(world, code):

@@ -24,7 +24,7 @@ def test_the_centre_or_the_lead_opens_a_project_once(world, code):
     assert world.send(LEAD, "POST", "/v1/projects", project_body()).status_code == 201
     assert world.send("centre", "POST", "/v1/projects", project_body()).status_code == 200
     assert code(world.send("centre", "POST", "/v1/projects", project_body(title="x"))) == "project.already_exists"
-    assert code(world.send("tax", "POST", "/v1/projects", project_body())) == "request.not_allowed"
+    assert code(world.send("tax", "POST", "/v1/projects", project_body())) == "authorization.denied"
     assert len(world.events("project.created")) == 1
 
 

@@ -41,7 +41,7 @@ def test_a_run_goes_from_keys_to_results(world, code):
 def test_only_the_holder_of_the_scheduling_right_starts_a_run(world, code):
     world.agree()
     for party in ("tax", "centre"):
-        assert code(start(world, party)) == "request.not_allowed"
+        assert code(start(world, party)) == "authorization.denied"
     assert start(world).status_code == 201
 
 
@@ -79,7 +79,7 @@ def test_runs_are_listed_for_their_participants_only(world, code):
     for query in ("", "?state=gathering_keys", "?department=tax", f"?project_id={PROJECT}"):
         assert [found["run_id"] for found in world.listed("tax", f"/v1/runs{query}")] == [run["run_id"]]
     assert world.listed("tax", "/v1/runs?state=running") == []
-    assert code(world.send("tax", "GET", "/v1/runs?department=health")) == "request.not_allowed"
+    assert code(world.send("tax", "GET", "/v1/runs?department=health")) == "authorization.denied"
     assert len(world.listed("centre", "/v1/runs?department=health")) == 1
     world.keys["outsider"] = Keys()
     world.send("centre", "POST", "/v1/parties", world.card("outsider").to_bytes())
@@ -102,9 +102,9 @@ def test_a_department_offers_only_its_own_keys(world, code):
     run = world.start_run()
     path = f"/v1/runs/{run['run_id']}/offers"
     body = world.offer(run, "health").to_bytes()
-    assert code(world.send("tax", "PUT", f"{path}/health", body)) == "request.not_allowed"
+    assert code(world.send("tax", "PUT", f"{path}/health", body)) == "authorization.denied"
     assert code(world.send("tax", "PUT", f"{path}/tax", body)) == "offer.wrong_run"
-    assert code(world.send("centre", "PUT", f"{path}/health", body)) == "request.not_allowed"
+    assert code(world.send("centre", "PUT", f"{path}/health", body)) == "authorization.denied"
 
 
 def test_an_offer_signed_by_another_key_is_refused(world, code):
@@ -155,7 +155,7 @@ def test_only_the_scheduler_schedules_and_only_with_its_scheduling_key(world, co
     run = world.start_run()
     manifest = world.manifest(run, world.offer_all(run))
     for party in ("tax", "centre"):
-        assert code(world.put_manifest(run, manifest, party=party)) == "request.not_allowed"
+        assert code(world.put_manifest(run, manifest, party=party)) == "authorization.denied"
     for key in (world.keys[LEAD].identity, world.keys["tax"].scheduling):
         assert code(world.put_manifest(run, manifest, key=key)) == "manifest.bad_signature"
     assert show(world, run)["state"] == "gathering_keys"
@@ -238,7 +238,7 @@ def test_a_manifest_for_a_stopped_run_is_refused(world, code):
 def test_a_run_that_has_not_started_is_stopped_at_once(world, code, party):
     world.agree()
     run = world.start_run()
-    assert code(act(world, run, "stop", "tax")) == "request.not_allowed"
+    assert code(act(world, run, "stop", "tax")) == "authorization.denied"
     assert act(world, run, "stop", party).json()["state"] == "stopped"
     assert act(world, run, "stop", party).json()["state"] == "stopped"
     assert len(world.events("run.stopped")) == 1
@@ -273,7 +273,7 @@ def test_a_restart_is_a_new_attempt_with_fresh_keys(world, code):
         fail_run(session, run["run_id"], "node.lost")
     assert show(world, run)["reason_code"] == "node.lost"
     for party in ("tax", "centre"):
-        assert code(act(world, run, "restart", party)) == "request.not_allowed"
+        assert code(act(world, run, "restart", party)) == "authorization.denied"
     again = act(world, run, "restart").json()
     assert (again["state"], again["attempt"], again["offered"], again["reason_code"]) == ("gathering_keys", 2, [], "")
     assert code(world.put_offer(again, "tax", world.offer(run, "tax"))) == "offer.wrong_run"
