@@ -1,0 +1,57 @@
+"""`doudi centre sign`: a grant in a file, signed as the centre on the officer's device."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from command_line.console import ending_with_code, note
+from command_line.documents import write_document
+from coordinator.cli.start import OfficerHome, Yes, console, open_officer
+from coordinator.grants.keys import compare_keys, merge_signatures, verify_each_signature
+from coordinator.grants.summary import grant_summary
+from coordinator.officer import read_grant
+from policies.contracts.grant import SignedGrant, required_signatures, sign_grant
+
+app = typer.Typer()
+
+
+@app.command()
+@ending_with_code
+def sign(
+    grant: Annotated[Path, typer.Argument(metavar="GRANT", help="a grant, with or without signatures")],
+    officer_home: OfficerHome,
+    out: Annotated[Path | None, typer.Option(help="where to write the signed grant; else stdout")] = None,
+    submit: Annotated[bool, typer.Option(help="also send it to the coordinator")] = False,
+    yes: Yes = False,
+) -> None:
+    """Show what a grant allows and sign it as the centre, after comparing its keys with the registered cards."""
+    officer = open_officer(officer_home)
+    unsigned = read_grant(grant)
+    for line in grant_summary(unsigned.grant, console.text):
+        note(line)
+    # The officer's own copies of the cards: the coordinator cannot slip in another key.
+    compare_keys(unsigned.grant, officer.cards(), officer.centre_keys)
+    if unsigned.signatures:
+        verify_each_signature(unsigned)
+    if sys.stdin.isatty() and not yes:
+        typer.confirm(console.text("confirm"), abort=True, err=True)
+    signature = sign_grant(unsigned.grant, "centre", "centre", officer.approval_key())
+    signed = merge_signatures(unsigned, SignedGrant(grant=unsigned.grant, signatures=(signature,)))
+    _write_grant(signed, out)
+    counts = {
+        "count": len(signed.signatures),
+        "needed": sum(needed.count for needed in required_signatures(signed.grant)),
+    }
+    note(console.text("signed", hash=signed.grant_hash, **counts))
+    if submit:
+        officer.request("PUT", f"/v1/projects/{signed.grant.project_id}/grant", signed.to_bytes())
+        note(console.text("submitted"))
+
+
+def _write_grant(signed: SignedGrant, out: Path | None) -> None:
+    if out is None:
+        sys.stdout.write(signed.to_bytes().decode() + "\n")
+        return
+    write_document(out, signed.to_bytes())
