@@ -5,8 +5,11 @@ because messages and tracebacks can quote what a party sent.
 """
 
 import logging
+from collections.abc import Callable
 
 from sqlalchemy.exc import OperationalError
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coordinator.problems import INTERNAL_ERROR, problem_response
@@ -15,11 +18,17 @@ logger = logging.getLogger(__name__)
 
 
 class Border:
-    """ASGI middleware. `max_body_bytes`: a longer body is refused as soon as it is longer, whatever its header says."""
+    """ASGI middleware. `max_body_bytes`: a longer body is refused as soon as it is longer, whatever its header says.
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+    `refusal` makes the answer of a code where that is not a problem document everywhere.
+    """
+
+    def __init__(
+        self, app: ASGIApp, max_body_bytes: int, refusal: Callable[[Request, str], Response] | None = None
+    ) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
+        self._refusal = refusal or (lambda _request, code: problem_response(code))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; other kinds of traffic pass through."""
@@ -28,7 +37,7 @@ class Border:
             return
         body = await self._bounded_body(scope, receive)
         if body is None:
-            await problem_response("request.body_too_large")(scope, receive, send)
+            await self._refusal(Request(scope), "request.body_too_large")(scope, receive, send)
             return
         started = False
 
@@ -48,7 +57,7 @@ class Border:
         else:
             return
         if not started:
-            await problem_response(code)(scope, receive, send)
+            await self._refusal(Request(scope), code)(scope, receive, send)
 
     async def _bounded_body(self, scope: Scope, receive: Receive) -> bytes | None:
         """Return the whole body, or `None` when it is too long."""
