@@ -1,6 +1,7 @@
 """The node's way to the coordinator's API: signed requests over TLS. The coordinator's answers are untrusted input."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import httpx
 from crypto.canonical import canonical_json
 from crypto.errors import DoudiError
 from policies.contracts.requests import sign_request
+
+HEADER_KEY = "Idempotency-Key"
+NOTHING: Mapping[str, str] = {}
 
 
 class CoordinatorClient:
@@ -34,9 +38,9 @@ class CoordinatorClient:
         """Return the raw answer of a GET, for signed documents."""
         return self._send("GET", path, b"").content
 
-    def post(self, path: str, document: Any) -> Any:
-        """Return the JSON answer of a POST."""
-        return self._call("POST", path, canonical_json(document))
+    def post(self, path: str, document: Any, key: str | None = None) -> Any:
+        """Return the JSON answer of a POST. Under the same `key` the coordinator acts once and gives the same answer again."""
+        return self._call("POST", path, canonical_json(document), {HEADER_KEY: key} if key else {})
 
     def put_bytes(self, path: str, body: bytes) -> Any:
         """Return the JSON answer of a PUT of a signed document."""
@@ -46,15 +50,15 @@ class CoordinatorClient:
         """Close the connections."""
         self._http.close()
 
-    def _call(self, method: str, path: str, body: bytes) -> Any:
-        response = self._send(method, path, body)
+    def _call(self, method: str, path: str, body: bytes, more: Mapping[str, str] = NOTHING) -> Any:
+        response = self._send(method, path, body, more)
         try:
             return response.json()
         except ValueError:
             raise DoudiError("coordinator.bad_answer", "the coordinator's answer is not JSON") from None
 
-    def _send(self, method: str, path: str, body: bytes) -> httpx.Response:
-        headers = sign_request(self._private, self._party, method, path, body, int(time.time()))
+    def _send(self, method: str, path: str, body: bytes, more: Mapping[str, str] = NOTHING) -> httpx.Response:
+        headers = {**more, **sign_request(self._private, self._party, method, path, body, int(time.time()))}
         if body:
             headers["Content-Type"] = "application/json"
         try:

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from command_line.documents import write_atomically
 from crypto.errors import DoudiError
+from department_nodes.acts import act_key
 from department_nodes.client import CoordinatorClient
 from department_nodes.engine import NodeEngine
 from department_nodes.grant_clauses import verify_grant
@@ -72,6 +73,27 @@ class CreatedRun(Document):
     mode: Mode
 
 
+def create_run(home: NodeHome, client: CoordinatorClient, project_id: str, mode: str) -> CreatedRun:
+    """Return a new run of the project's grant. Called again after its answer was lost, it returns that run and starts no other.
+
+    Raises `run.not_as_asked`.
+    """
+    path, document = f"/v1/projects/{project_id}/runs", {"mode": mode}
+    with act_key(_folder(home), path, document) as key:
+        return remember_run(home, client.post(path, document, key), project_id, mode)
+
+
+def restart_run(home: NodeHome, client: CoordinatorClient, run_id: str) -> CreatedRun:
+    """Return the next attempt of a run that was created here; repeatable as `create_run`.
+
+    Raises `run.not_created_here`, `run.not_as_asked`.
+    """
+    before = recall_run(home, run_id)
+    path = f"/v1/runs/{run_id}/restart"
+    with act_key(_folder(home), path, {}, before.attempt) as key:
+        return remember_run(home, client.post(path, {}, key), before.project_id, before.mode)
+
+
 def remember_run(
     home: NodeHome, answer: dict[str, Any], project_id: str | None = None, mode: str | None = None
 ) -> CreatedRun:
@@ -87,13 +109,13 @@ def remember_run(
         raise DoudiError(
             "run.not_as_asked", "the coordinator created another run than was asked for", "Ask the centre."
         )
-    write_atomically(home.path / "scheduled" / f"{run.run_id}.json", run.to_bytes())
+    write_atomically(_folder(home) / f"{run.run_id}.json", run.to_bytes())
     return run
 
 
 def recall_run(home: NodeHome, run_id: str) -> CreatedRun:
     """Return a run that was created with this node's folder. Raises `run.not_created_here`."""
-    path = home.path / "scheduled" / f"{Path(run_id).name}.json"
+    path = _folder(home) / f"{Path(run_id).name}.json"
     if not path.is_file():
         raise DoudiError(
             "run.not_created_here",
@@ -112,8 +134,12 @@ def _require_same(run: CreatedRun, answer: Any) -> None:
         )
 
 
+def _folder(home: NodeHome) -> Path:
+    return home.path / "scheduled"
+
+
 def _manifest_file(home: NodeHome, run: CreatedRun) -> Path:
-    return home.path / "scheduled" / f"{run.run_id}-{run.attempt}.manifest.json"
+    return _folder(home) / f"{run.run_id}-{run.attempt}.manifest.json"
 
 
 def _own_grant(client: CoordinatorClient, run: CreatedRun) -> SignedGrant:

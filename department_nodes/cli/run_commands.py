@@ -21,12 +21,14 @@ def create_run(
     mode: Annotated[str, typer.Option(help="evidence, sum-only or both")] = "both",
     as_json: AsJson = False,
 ) -> None:
-    """Begin a run: the coordinator asks the departments' nodes for fresh keys. Only the scheduler may."""
-    from department_nodes.scheduling import remember_run
+    """Begin a run: the coordinator asks the departments' nodes for fresh keys. Only the scheduler may.
+
+    If the answer was lost, call it again: it finds the run that was begun and does not use another one of the grant.
+    """
+    from department_nodes import scheduling
 
     node = open_home(home)
-    wanted = mode.replace("-", "_")
-    run = remember_run(node, connect(node).post(f"/v1/projects/{project}/runs", {"mode": wanted}), project, wanted)
+    run = scheduling.create_run(node, connect(node), project, mode.replace("-", "_"))
     facts = {"run_id": run.run_id, "run_number": run.run_number, "attempt": run.attempt, "mode": run.mode}
     console.fact("run_created", facts, as_json=as_json)
 
@@ -35,11 +37,10 @@ def create_run(
 @ending_with_code
 def restart_run(run_id: Annotated[str, typer.Argument()], home: HomeOption, as_json: AsJson = False) -> None:
     """Begin the next attempt of a failed or stopped run. Schedule it again afterwards."""
-    from department_nodes.scheduling import recall_run, remember_run
+    from department_nodes import scheduling
 
     node = open_home(home)
-    before = recall_run(node, run_id)
-    run = remember_run(node, connect(node).post(f"/v1/runs/{run_id}/restart", {}), before.project_id, before.mode)
+    run = scheduling.restart_run(node, connect(node), run_id)
     facts = {"run_id": run.run_id, "run_number": run.run_number, "attempt": run.attempt, "mode": run.mode}
     console.fact("run_created", facts, as_json=as_json)
 
