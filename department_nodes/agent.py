@@ -29,7 +29,7 @@ from department_nodes.lines.budgets import budget_account
 from department_nodes.offers import make_offer
 from department_nodes.privacy.randomness import require_protecting
 from department_nodes.program import program_hash
-from department_nodes.retention import end_expired_grants
+from department_nodes.retention import end_grants
 from department_nodes.store.journal import Event, EventType, record
 from department_nodes.store.session import transaction
 from policies.contracts.base import Hash, Slug
@@ -136,7 +136,7 @@ def run_node(home: NodeHome) -> None:
         try:
             if time.monotonic() >= next_ending:
                 next_ending = time.monotonic() + ENDING_INTERVAL_S
-                end_expired_grants(engine)
+                end_grants(engine)
                 budget_account(engine.db, config, int(engine.clock())).settle_overdue()
             offerer.look()
         except DoudiError as error:

@@ -4,8 +4,10 @@ The coordinator cannot change anything here: a site policy can only narrow what 
 """
 
 import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -89,25 +91,55 @@ def load_config(home: Path) -> NodeConfig:
         raise DoudiError("config.invalid", f"{CONFIG_FILE}: {where}: {first['msg']}", "Correct the file.") from None
 
 
+@dataclass(frozen=True)
+class Limit:
+    """One limit of `[policy]` beside the rule of the asset's tier: the stricter of the two is in force."""
+
+    name: str
+    site: int
+    tier: int
+    in_force: int
+
+    @property
+    def decided_by(self) -> Literal["site", "tier", "both"]:
+        """Which of the two is in force."""
+        if self.site == self.tier:
+            return "both"
+        return "site" if self.in_force == self.site else "tier"
+
+
+def limits_in_force(config: NodeConfig) -> tuple[Limit, ...]:
+    """Return every limit that both the site's policy and the asset's tier set; yes and no are `bool`.
+
+    `config`: as it stands in node.toml. Raises `standard.unknown_tier` for a tier that is not installed here.
+    """
+    policy, tier = config.policy, load_tier(config.tier, config.tier_version)
+    # A tier that allows none of an operation has a limit of zero; the operation itself is refused by the tier's rules.
+    largest = {
+        "max_epsilon_milli": max(tier.maximum_label_epsilon_milli, 1),
+        "max_label_epsilon_milli_per_year": max(tier.maximum_label_epsilon_milli_per_year, 1),
+        "max_evidence_bits_per_person_and_year": max(tier.maximum_evidence_bits_per_person_and_year, 1),
+        "max_line_epsilon_milli": max(tier.maximum_line_epsilon_milli, 1),
+        "allow_evidence": "evidence" in tier.operations,
+        "allow_sum_only": "sum_only" in tier.operations,
+        "allow_lines": "line" in tier.operations,
+    }
+    limits = [_limit(policy, name, rule, min) for name, rule in largest.items()]
+    return (*limits, _limit(policy, "min_declared_parties", tier.minimum_parties, max))
+
+
 def narrowed_by_tier(config: NodeConfig) -> NodeConfig:
     """Return the configuration with every limit of the site that is wider than the asset's tier replaced by the tier's.
 
     Raises `standard.unknown_tier` for a tier that is not installed here.
     """
-    policy, tier = config.policy, load_tier(config.tier, config.tier_version)
-    limits = {
-        "max_epsilon_milli": tier.maximum_label_epsilon_milli,
-        "max_label_epsilon_milli_per_year": tier.maximum_label_epsilon_milli_per_year,
-        "max_evidence_bits_per_person_and_year": tier.maximum_evidence_bits_per_person_and_year,
-        "max_line_epsilon_milli": tier.maximum_line_epsilon_milli,
-    }
-    # A tier that allows none of an operation has a limit of zero; the operation itself is refused by the tier's rules.
-    narrowed: dict[str, object] = {name: min(getattr(policy, name), max(limit, 1)) for name, limit in limits.items()}
-    narrowed["allow_evidence"] = policy.allow_evidence and "evidence" in tier.operations
-    narrowed["allow_sum_only"] = policy.allow_sum_only and "sum_only" in tier.operations
-    narrowed["allow_lines"] = policy.allow_lines and "line" in tier.operations
-    narrowed["min_declared_parties"] = max(policy.min_declared_parties, tier.minimum_parties)
-    return config.model_copy(update={"policy": policy.model_copy(update=narrowed)})
+    narrowed = {limit.name: limit.in_force for limit in limits_in_force(config)}
+    return config.model_copy(update={"policy": config.policy.model_copy(update=narrowed)})
+
+
+def _limit(policy: SitePolicy, name: str, tier: int, stricter: Callable[[int, int], int]) -> Limit:
+    site: int = getattr(policy, name)
+    return Limit(name, site, tier, stricter(site, tier))
 
 
 def write_config(home: Path, config: NodeConfig) -> None:

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 
 from crypto.errors import DoudiError
 from department_nodes.config import NodeConfig
-from department_nodes.home import PublicKeys, Trust
+from department_nodes.home import CENTRE, PublicKeys, Trust
 from department_nodes.lines.clauses import line_refusals
-from department_nodes.revocations import CENTRE, require_not_revoked
+from department_nodes.revocations import require_not_revoked
 from policies.authorization.engine import Decision
 from policies.authorization.site import SiteQuestion, SiteRules
 from policies.contracts.cards import DepartmentCard

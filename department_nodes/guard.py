@@ -12,7 +12,7 @@ from typing import Any
 
 from crypto.errors import DoudiError
 from department_nodes.grant_clauses import CLOCK_TOLERANCE_S, Site, verify_grant, verify_in_time, verify_not_revoked
-from department_nodes.revocations import CENTRE
+from department_nodes.home import CENTRE
 from policies.contracts.framing import parse_frame
 from policies.contracts.grant import Grant, LineGrant, Operation, SignedGrant
 from policies.contracts.grant_terms import Share

@@ -6,12 +6,14 @@
 | keys/approval.key | Ed25519: the owner's signature under grants; may lie on the officer's own device | the officer |
 | keys/scheduling.key | Ed25519: signs run manifests; may lie on the officer's own device | the officer |
 | keys/revocation.key | Ed25519: signs revocation lists; here the node renews its list by itself | the node, or the officer |
-| public.json | the public halves of the signing keys, also of further approvers whose keys are never here | everybody |
+| public.json | the public halves of the signing keys, also of further approvers | everybody |
+| officers/approver-2/approval.key … | Ed25519: a further approver's; to be carried to that person's device | that person |
 | keys/storage.key | AES-256: seals what the database keeps | the node |
 | keys/flower.key | ECDSA P-384: the node's key towards Flower | the node |
 | trust.json | the cards of the parties this department trusts, pinned by its officer | the node |
 | site-policy.cedar | the department's own rules: what it refuses, whatever a grant allows | the node |
 | revocations/ | the newest revocation list of each party, verified when it came | the node |
+| asset.json, report.json | the newest registration of the asset and the newest report, as they were signed | the node |
 | keys/release.key | the lead's release key: the randomness behind every label bit, for ever | the node |
 | periods/ | the lead's frozen labels, sealed with storage.key | the node |
 """
@@ -37,7 +39,12 @@ FLOWER_KEY = "flower.key"
 OFFICER_KEYS_VARIABLE = "DOUDI_OFFICER_KEYS"
 FLOWER_PUBLIC_KEY = "flower.pub"
 SITE_POLICY_FILE = "site-policy.cedar"
+ASSET_FILE = "asset.json"
+REPORT_FILE = "report.json"
 REVOCATIONS_FOLDER = "revocations"
+OFFICERS_FOLDER = "officers"
+# The centre's name as a party, which no department may bear.
+CENTRE = "centre"
 
 
 class Trust(Document):

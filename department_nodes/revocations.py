@@ -5,11 +5,13 @@ refused when a list names it (`grant.revoked`), and when a list that is needed i
 `revocation.stale`): who withholds lists stops work, and extends nothing.
 """
 
-from collections.abc import Iterable, Mapping
+import fcntl
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from command_line.documents import write_atomically
 from crypto.errors import DoudiError
-from department_nodes.home import REVOCATION_KEY, REVOCATIONS_FOLDER, NodeHome
+from department_nodes.home import CENTRE, REVOCATION_KEY, REVOCATIONS_FOLDER, NodeHome
 from policies.contracts.revocations import (
     RevocationList,
     RevokedGrant,
@@ -18,7 +20,6 @@ from policies.contracts.revocations import (
     sign_revocations,
 )
 
-CENTRE = "centre"
 # A list from a host whose clock is a little ahead is accepted; one from far ahead would be "fresh" for too long.
 CLOCK_TOLERANCE_S = 120
 
@@ -44,10 +45,11 @@ def accept_list(home: NodeHome, offered: SignedRevocationList, now_s: int) -> bo
             f"the revocation list of {party} is signed with a time that has not come",
             "Set the clocks of both hosts.",
         )
-    if not require_successor(known_lists(home).get(party), offered):
-        return False
-    write_atomically(home.path / REVOCATIONS_FOLDER / f"{party}.json", offered.to_bytes(), 0o644)
-    return True
+    with _exclusively(home):
+        if not require_successor(known_lists(home).get(party), offered):
+            return False
+        _store(home, offered)
+        return True
 
 
 def issue_list(home: NodeHome, now_s: int, revoked: RevokedGrant | None = None) -> SignedRevocationList:
@@ -55,14 +57,23 @@ def issue_list(home: NodeHome, now_s: int, revoked: RevokedGrant | None = None) 
 
     Raises `key.missing` where the revocation key is not on this host.
     """
-    department = home.config.department
-    known = known_lists(home).get(department)
-    before = known.content if known is not None else RevocationList(party=department, number=1, issued_at=now_s)
-    content = before.following(now_s, revoked) if known is not None or revoked is not None else before
-    signed = sign_revocations(content, home.officer_key(REVOCATION_KEY))
-    signed.verify(home.public_keys.revocation_key)
-    write_atomically(home.path / REVOCATIONS_FOLDER / f"{department}.json", signed.to_bytes(), 0o644)
-    return signed
+    department, private = home.config.department, home.officer_key(REVOCATION_KEY)
+    # The running node renews the list and an officer revokes: two lists with one number would be a fork, and one of them lost.
+    with _exclusively(home):
+        known = known_lists(home).get(department)
+        before = known.content if known is not None else RevocationList(party=department, number=1, issued_at=now_s)
+        content = before.following(now_s, revoked) if known is not None or revoked is not None else before
+        signed = sign_revocations(content, private)
+        signed.verify(home.public_keys.revocation_key)
+        _store(home, signed)
+        return signed
+
+
+def is_due(home: NodeHome, now_s: int) -> bool:
+    """Return whether this department's list should be renewed: there is none, or it is older than a quarter of the limit."""
+    known = known_lists(home).get(home.config.department)
+    limit_s = home.config.policy.max_revocation_age_hours * 3600
+    return known is None or 4 * (now_s - known.content.issued_at) > limit_s
 
 
 def require_not_revoked(
@@ -95,6 +106,20 @@ def require_not_revoked(
                 f"the newest revocation list of {party} is older than {max_age_s // 3600} hours",
                 "Have that party issue a new list: its running node does, the centre's officer runs `publish-revocations`.",
             )
+
+
+@contextmanager
+def _exclusively(home: NodeHome) -> Iterator[None]:
+    """Hold the node's lists, against its other processes and threads."""
+    folder = home.path / REVOCATIONS_FOLDER
+    folder.mkdir(mode=0o755, exist_ok=True)
+    with (folder / ".lock").open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _store(home: NodeHome, signed: SignedRevocationList) -> None:
+    write_atomically(home.path / REVOCATIONS_FOLDER / f"{signed.content.party}.json", signed.to_bytes(), 0o644)
 
 
 def _pinned_key(home: NodeHome, party: str) -> str:

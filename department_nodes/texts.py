@@ -5,6 +5,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "node of {department} ready. Next: doudi node check, then doudi node card",
         "{department} 的节点已就绪。下一步：doudi node check，再 doudi node card",
     ),
+    "created.approver": (
+        "carry {folder} to that person's own device, and delete it here; DOUDI_OFFICER_KEYS names the folder there",
+        "请将 {folder} 转移到该审批人自己的设备，并在本机删除；在其设备上用 DOUDI_OFFICER_KEYS 指明该文件夹",
+    ),
     "card": (
         "card of {department}: {people} people, fingerprint {fingerprint}",
         "{department} 的名片：{people} 人，指纹 {fingerprint}",

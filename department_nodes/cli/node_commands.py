@@ -14,7 +14,7 @@ from command_line.documents import read_document_bytes, write_atomically
 from crypto.errors import DoudiError
 from department_nodes.cli.start import AsJson, HomeOption, console, open_home, write_and_name
 from department_nodes.config import NodeConfig, SitePolicy
-from department_nodes.home import NodeHome
+from department_nodes.home import OFFICERS_FOLDER, NodeHome
 
 app = typer.Typer()
 
@@ -36,6 +36,9 @@ def init(
     steward: Annotated[
         str, typer.Option(help="the office that answers for the data; no person's name")
     ] = "data-steward",
+    further_approvers: Annotated[
+        int, typer.Option(min=0, max=3, help="people besides the first who may approve, each with a key of their own")
+    ] = 0,
     dataset: Annotated[str, typer.Option(help="data standard; default: the department's name")] = "",
     worker_port: Annotated[int, typer.Option(min=1024, max=65535, help="loopback port of the worker")] = 19091,
     threads: Annotated[int, typer.Option(min=1, max=64, help="processor threads for the linkage")] = 1,
@@ -62,9 +65,11 @@ def init(
         held_out_seed=held_out_seed,
         policy=SitePolicy(),
     )
-    node = create_node(home.absolute(), config)
+    node = create_node(home.absolute(), config, further_approvers)
     write_atomically(node.ca_file, ca_file.read_bytes(), 0o644)
     console.fact("created", {"department": department}, as_json=False)
+    for number in range(2, 2 + further_approvers):
+        console.note("created.approver", folder=f"{OFFICERS_FOLDER}/approver-{number}")
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from crypto.errors import DoudiError
 from department_nodes.store.models import PrivacyReservationRow
@@ -102,6 +103,8 @@ def sorted_history(rounds: Mapping[Mechanism, int]) -> History:
     return tuple(sorted((mechanism, count) for mechanism, count in rounds.items() if count > 0))
 
 
+# A node's report and its officers ask for the same account again and again.
+@lru_cache(maxsize=64)
 def accountant(history: History, delta: float) -> float:
     """Return ε of all rounds together, by the accountant of the lines."""
     # Imported here: an account without charges needs no accountant, and it brings torch with it.

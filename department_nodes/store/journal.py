@@ -36,11 +36,21 @@ class EventType(StrEnum):
     BUDGET_SETTLED = "budget.settled"
     BUDGET_REFUSED = "budget.refused"
     LINE_MODEL_ADOPTED = "line.model_adopted"
+    RESULTS_DESTROYED = "results.destroyed"
+    GRANT_REVOKED = "grant.revoked"
+    REVOCATIONS_ISSUED = "revocation.issued"
+    REVOCATIONS_ACCEPTED = "revocation.accepted"
+    REVOCATIONS_REFUSED = "revocation.refused"
+    ASSET_SIGNED = "asset.signed"
+    REPORT_SIGNED = "report.signed"
+    REQUEST_DRAFTED = "request.drafted"
+    REQUEST_REFUSED = "request.refused"
+    REQUEST_WITHDRAWN = "request.withdrawn"
 
 
 @dataclass(frozen=True)
 class Event:
-    """One event. `counts` are named integers; nothing here identifies a person."""
+    """One event. `party`: whose list or request it is about. `counts`: named integers. Nothing here identifies a person."""
 
     type: EventType
     at: int
@@ -50,6 +60,7 @@ class Event:
     step: str = ""
     grant_hash: str = ""
     code: str = ""
+    party: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -65,6 +76,7 @@ def record(session: Session, event: Event) -> None:
             step=event.step,
             grant_hash=event.grant_hash,
             code=event.code,
+            party=event.party,
             counts=json.dumps(dict(event.counts), sort_keys=True),
         )
     )

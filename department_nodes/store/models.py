@@ -321,4 +321,7 @@ class EventRow(Base):
     step: Mapped[str] = mapped_column(String(20), comment="The step, or empty")
     grant_hash: Mapped[str] = mapped_column(String(64), comment="The grant, or empty")
     code: Mapped[str] = mapped_column(String(80), comment="The refusal's code, or empty")
+    party: Mapped[str] = mapped_column(
+        String(63), default="", server_default="", comment="The party that the event is about, or empty"
+    )
     counts: Mapped[str] = mapped_column(Text, comment="JSON object of named integers")

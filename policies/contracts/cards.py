@@ -58,7 +58,11 @@ class CentreCard(Document):
 
     def fingerprint(self) -> str:
         """Return 40 hex characters over the centre's keys, in groups of four."""
-        return _fingerprint("centre", self.approval_key, *self.co_approval_keys, self.revocation_key, self.api_key)
+        return _fingerprint("centre", *self.signing_keys())
+
+    def signing_keys(self) -> tuple[str, ...]:
+        """Return every key of the centre that signs something: none may stand for two purposes or people."""
+        return (self.approval_key, *self.co_approval_keys, self.revocation_key, self.api_key)
 
 
 def _fingerprint(*fields: str) -> str:

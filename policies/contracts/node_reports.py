@@ -15,7 +15,7 @@ from policies.contracts.base import Document, Hash, SignatureHex, Slug
 REPORT_SIGNATURE_DOMAIN = "node-report"
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$", max_length=80)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
-Kind = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9 _-]{0,62}$")]
+Kind = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9 ,_-]{0,62}$")]
 
 
 class BudgetReport(Document):

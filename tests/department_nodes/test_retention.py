@@ -10,7 +10,7 @@ from crypto.errors import DoudiError
 from department_nodes.accounts_of_runs import result_arrays, sent, usage
 from department_nodes.engine import NodeEngine
 from department_nodes.offers import make_offer
-from department_nodes.retention import end_expired_grants, leave_project
+from department_nodes.retention import end_grants, leave_project
 from department_nodes.store.models import LinkageScalarRow, ProjectRow, RunKeyRow, SealedValueRow, StepRow
 from department_nodes.store.session import transaction
 
@@ -26,7 +26,7 @@ def rows(engine: NodeEngine) -> dict[str, int]:
 
 def test_a_grant_in_force_keeps_its_keys(region_before: Any, stages: Stages) -> None:
     region = region_before(None)
-    assert end_expired_grants(region.engines[NODE]) == 0
+    assert end_grants(region.engines[NODE]) == 0
     assert all(rows(region.engines[NODE]).values())
 
 
@@ -35,12 +35,12 @@ def test_an_expired_grant_loses_scalar_keys_model_and_replies_and_the_lead_keeps
 ) -> None:
     after = stages.signed.grant.expires_at + 1.0
     region = region_before(None, lambda: after)
-    assert end_expired_grants(region.engines[NODE]) == 1
+    assert end_grants(region.engines[NODE]) == 1
     assert not any(rows(region.engines[NODE]).values())
-    assert end_expired_grants(region.engines[LEAD]) == 1
+    assert end_grants(region.engines[LEAD]) == 1
     assert rows(region.engines[LEAD]) == {"linkage_scalars": 0, "run_keys": 0, "sealed_values": 2, "steps": 0}
     assert result_arrays(region.engines[LEAD], "run-1")
-    assert end_expired_grants(region.engines[NODE]) == 0
+    assert end_grants(region.engines[NODE]) == 0
 
 
 def test_leaving_destroys_everything_but_the_account_of_what_was_sent(region_before: Any, stages: Stages) -> None:

@@ -56,6 +56,16 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["grant_hash"], ["grants.grant_hash"]),
         sa.PrimaryKeyConstraint("run_id", "attempt"),
     )
+    with op.batch_alter_table("events") as batch_op:
+        batch_op.add_column(
+            sa.Column(
+                "party",
+                sa.String(length=63),
+                server_default="",
+                nullable=False,
+                comment="The party that the event is about, or empty",
+            )
+        )
 
 
 def downgrade() -> None:

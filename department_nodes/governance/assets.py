@@ -1,0 +1,71 @@
+"""Registering this department's data asset: signed with the node's identity key, so that nobody else can register it.
+
+The newest registration lies in the node's folder. Its revision grows with every change and is never used for two contents.
+"""
+
+from department_nodes.engine import NodeEngine
+from department_nodes.home import ASSET_FILE, IDENTITY_KEY, NodeHome
+from department_nodes.store.journal import Event, EventType, record
+from department_nodes.store.session import transaction
+from command_line.documents import write_atomically
+from policies.contracts.assets import AssetRegistration, SignedAsset, sign_asset
+from policies.standards.loader import load_dataset_standard
+from policies.standards.tier_loader import load_tier
+
+
+def sign_registration(engine: NodeEngine, *, withdrawn: bool = False) -> SignedAsset:
+    """Return the asset as configuration and extract have it now, signed: the stored registration where nothing changed.
+
+    `withdrawn`: no request may name it any more. Raises `extract.faults`, for a registration says how many people there are.
+    """
+    home, now_s = engine.home, int(engine.clock())
+    known = known_registration(home)
+    revision = known.asset.revision + 1 if known is not None else 1
+    asset = _present_asset(engine, revision, now_s, withdrawn)
+    if known is not None and _same_content(known.asset, asset):
+        return known
+    signed = sign_asset(asset, home.key(IDENTITY_KEY))
+    # Before it is sent: from here the revision is taken, and a crash sends these bytes again rather than others with its number.
+    write_atomically(home.path / ASSET_FILE, signed.to_bytes(), 0o644)
+    with transaction(engine.db) as session:
+        counts = {"revision": revision, "people": asset.people, "withdrawn": int(withdrawn)}
+        record(session, Event(EventType.ASSET_SIGNED, now_s, counts=counts))
+    return signed
+
+
+def known_registration(home: NodeHome) -> SignedAsset | None:
+    """Return the newest registration of this node. Raises `document.malformed` for a file that somebody damaged."""
+    path = home.path / ASSET_FILE
+    return SignedAsset.parse(path.read_bytes()) if path.is_file() else None
+
+
+def asset_path(asset: AssetRegistration) -> str:
+    """Return the address of the asset in the coordinator's catalogue."""
+    return f"/v1/assets/{asset.owner}/{asset.dataset}"
+
+
+def _present_asset(engine: NodeEngine, revision: int, now_s: int, withdrawn: bool) -> AssetRegistration:
+    config = engine.home.config
+    standard = load_dataset_standard(config.dataset, config.standard_version)
+    return AssetRegistration(
+        owner=config.department,
+        region=config.region,
+        dataset=config.dataset,
+        standard_version=config.standard_version,
+        standard_hash=standard.standard_hash(),
+        people=engine.extract.load().people,
+        columns=tuple(name for name in standard.feature_names if name not in config.policy.excluded_columns),
+        tier=config.tier,
+        tier_version=config.tier_version,
+        tier_hash=load_tier(config.tier, config.tier_version).standard_hash(),
+        steward=config.steward,
+        allowed_purposes=config.allowed_purposes,
+        revision=revision,
+        registered_at=now_s,
+        withdrawn=withdrawn,
+    )
+
+
+def _same_content(one: AssetRegistration, other: AssetRegistration) -> bool:
+    when = {"revision": one.revision, "registered_at": one.registered_at}
+    return one == other.model_copy(update=when)
