@@ -63,6 +63,26 @@ class EventType(StrEnum):
     ACCOUNT_RECOVERY_CODES_REPLACED = "account.recovery_codes_replaced"
     TOKEN_CREATED = "token.created"  # noqa: S105
     TOKEN_REVOKED = "token.revoked"  # noqa: S105
+    POLICY_PROPOSED = "policy.proposed"
+    POLICY_APPROVED = "policy.approved"
+    POLICY_ACTIVATED = "policy.activated"
+    POLICY_WITHDRAWN = "policy.withdrawn"
+    POLICY_REFUSED = "policy.refused"
+    POLICY_RESET = "policy.reset"
+    ASSET_REGISTERED = "asset.registered"
+    ASSET_WITHDRAWN = "asset.withdrawn"
+    # Of a request for access. `request.refused` above is an HTTP request that was refused; theirs is `request.declined`.
+    REQUEST_DRAFTED = "request.drafted"
+    REQUEST_SUBMITTED = "request.submitted"
+    REQUEST_APPROVED = "request.approved"
+    REQUEST_DECLINED = "request.declined"
+    REQUEST_WITHDRAWN = "request.withdrawn"
+    REQUEST_GRANTED = "request.granted"
+    REQUEST_ACTIVATED = "request.activated"
+    REQUEST_EXPIRED = "request.expired"
+    REQUEST_REVOKED = "request.revoked"
+    REQUEST_EXHAUSTED = "request.exhausted"
+    REVOCATIONS_PUBLISHED = "revocation.published"
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,19 @@ from fastapi.responses import JSONResponse
 
 from coordinator.accounts.problems import PROBLEMS as ACCOUNTS
 from coordinator.authorization.problems import PROBLEMS as AUTHORIZATION
+from coordinator.catalogue.problems import PROBLEMS as CATALOGUE
 from coordinator.console.problems import PROBLEMS as CONSOLE
 from coordinator.events import is_code
 from coordinator.grants.problems import PROBLEMS as GRANTS
 from coordinator.parties.problems import PROBLEMS as PARTIES
 from coordinator.problem_types import Problem
 from coordinator.projects.problems import PROBLEMS as PROJECTS
+from coordinator.reports.problems import PROBLEMS as REPORTS
+from coordinator.requests.problems import PROBLEMS as REQUESTS
+from coordinator.revocations.problems import PROBLEMS as REVOCATIONS
 from coordinator.runs.problems import PROBLEMS as RUNS
 
-__all__ = ["PROBLEMS", "Problem", "collect", "problem_response", "status_of"]
+__all__ = ["PROBLEMS", "Problem", "collect", "problem_content", "problem_response", "status_of"]
 
 MEDIA_TYPE = "application/problem+json"
 INTERNAL_ERROR = "coordinator.internal_error"
@@ -72,7 +76,20 @@ _GENERAL: Mapping[str, Problem] = {
     INTERNAL_ERROR: Problem(500, "Internal error", "The coordinator failed.", "Ask the centre to look at its log."),
 }
 
-_TABLES = (_GENERAL, ACCOUNTS, AUTHORIZATION, PARTIES, PROJECTS, GRANTS, RUNS, CONSOLE)
+_TABLES = (
+    _GENERAL,
+    ACCOUNTS,
+    AUTHORIZATION,
+    PARTIES,
+    PROJECTS,
+    GRANTS,
+    RUNS,
+    CONSOLE,
+    CATALOGUE,
+    REQUESTS,
+    REVOCATIONS,
+    REPORTS,
+)
 
 
 def collect(tables: Iterable[Mapping[str, Problem]]) -> Mapping[str, Problem]:
@@ -98,16 +115,21 @@ def status_of(code: str) -> int:
 def problem_response(code: str) -> JSONResponse:
     """Return the problem document of a code."""
     problem = PROBLEMS.get(code, _UNKNOWN)
+    return JSONResponse(problem_content(code), problem.status, _headers(problem), MEDIA_TYPE)
+
+
+def problem_content(code: str) -> dict[str, str | int]:
+    """Return what the problem document of a code says."""
+    problem = PROBLEMS.get(code, _UNKNOWN)
     # A code that is none could carry text: only its form is trusted, never its origin.
     name = code if is_code(code) else "coordinator.unknown_code"
-    content = {
+    return {
         "type": f"urn:doudi:{name}",
         "title": problem.title,
         "status": problem.status,
         "detail": problem.detail,
         "next_step": problem.next_step,
     }
-    return JSONResponse(content, problem.status, _headers(problem), MEDIA_TYPE)
 
 
 def _headers(problem: Problem) -> dict[str, str]:

@@ -8,29 +8,47 @@ from coordinator.accounts.models import (
     SessionRow,
     SignInAttemptRow,
 )
+from coordinator.authorization.models import DecisionRow, PolicyApprovalRow, PolicyVersionRow
+from coordinator.catalogue.models import AssetPurposeRow, AssetRevisionRow, AssetRow
 from coordinator.db.base import Base
 from coordinator.events import EventRow
 from coordinator.grants.models import GrantPartyRow, GrantRow
 from coordinator.idempotency import IdempotencyKeyRow
 from coordinator.parties.models import PartyRow, RequestNonceRow
 from coordinator.projects.models import ProjectRow
+from coordinator.reports.models import NodeReportRow
+from coordinator.requests.models import AccessRequestRow, RequestDecisionRow, RequestPartyRow, RequestTransitionRow
+from coordinator.revocations.models import RevocationListRow, RevokedGrantRow
 from coordinator.runs.models import KeyOfferRow, RunResultRow, RunRow, RunStepRow
 
 metadata = Base.metadata
 
 __all__ = [
+    "AccessRequestRow",
     "AccountRow",
     "ApiTokenRow",
+    "AssetPurposeRow",
+    "AssetRevisionRow",
+    "AssetRow",
+    "DecisionRow",
     "EnrolmentRow",
     "EventRow",
     "GrantPartyRow",
     "GrantRow",
     "IdempotencyKeyRow",
     "KeyOfferRow",
+    "NodeReportRow",
     "PartyRow",
+    "PolicyApprovalRow",
+    "PolicyVersionRow",
     "ProjectRow",
     "RecoveryCodeRow",
+    "RequestDecisionRow",
     "RequestNonceRow",
+    "RequestPartyRow",
+    "RequestTransitionRow",
+    "RevocationListRow",
+    "RevokedGrantRow",
     "RunResultRow",
     "RunRow",
     "RunStepRow",

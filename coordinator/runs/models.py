@@ -50,6 +50,8 @@ class RunRow(Base):
     flower_run_id: Mapped[str | None] = mapped_column(String(20), comment="decimal number of the Flower run")
     created_at: Mapped[int] = mapped_column(UnixSeconds, comment="seconds since 1970 UTC")
     attempt_at: Mapped[int] = mapped_column(UnixSeconds, comment="when this attempt began to gather keys")
+    # Null for what was scheduled before there was a queue: such a run has waited longest.
+    scheduled_at: Mapped[int | None] = mapped_column(UnixSeconds, comment="when this attempt's manifest came")
     started_at: Mapped[int | None] = mapped_column(UnixSeconds, comment="when this attempt's first step began")
     finished_at: Mapped[int | None] = mapped_column(UnixSeconds, comment="when this attempt ended")
     manifest: Mapped[bytes | None] = mapped_column(LargeBinary, comment="SignedManifest of this attempt")

@@ -1,0 +1,1 @@
+"""What nodes tell about themselves: the newest report of each department and a short history."""

@@ -1,0 +1,1 @@
+"""Revocation lists: relayed between the parties, and what they take back is stopped here at once."""
