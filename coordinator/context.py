@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from coordinator.accounts.parts import AccountParts
+from coordinator.authorization.rules_in_force import RulesInForce
 from coordinator.config import CoordinatorConfig
 from coordinator.db.session import Clock, begin, read
 
@@ -25,6 +27,8 @@ class AppContext:
     engine: Engine
     clock: Clock
     register_flower_node: RegisterFlowerNode
+    accounts: AccountParts
+    rules: RulesInForce = field(default_factory=RulesInForce)
 
     def begin(self) -> AbstractContextManager[Session]:
         """Open a writing transaction."""

@@ -13,6 +13,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "account {account}: open {console} and enter this one-time code within 24 hours; it is not shown again: {enrolment_code}",
         "账号 {account}：请在 24 小时内打开 {console} 并输入一次性注册码；此码仅显示这一次：{enrolment_code}",
     ),
+    "rules_checked": (
+        "these {rules} rules may be proposed; their hash: {policy_hash}",
+        "这 {rules} 条规则可以提交审批；哈希：{policy_hash}",
+    ),
+    "shipped_rules": (
+        "the shipped rules are in force; their hash: {policy_hash}",
+        "现行规则为程序自带的规则；哈希：{policy_hash}",
+    ),
     "running": ("the API listens on https://{host}:{port}", "接口正在监听 https://{host}:{port}"),
     "registered": (
         "registered: {department}, {people} people, fingerprint {fingerprint}",

@@ -9,7 +9,14 @@ from typing import Annotated
 import typer
 
 from command_line.console import LANGUAGE_OPTION, Language
-from coordinator.cli import account_commands, grant_commands, host_commands, party_commands, record_commands
+from coordinator.cli import (
+    account_commands,
+    grant_commands,
+    host_commands,
+    party_commands,
+    record_commands,
+    rules_commands,
+)
 
 app = typer.Typer(
     name="centre",
@@ -17,7 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (host_commands, account_commands, party_commands, grant_commands, record_commands):
+for group in (host_commands, account_commands, party_commands, grant_commands, record_commands, rules_commands):
     app.registered_commands += group.app.registered_commands
 
 

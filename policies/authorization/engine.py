@@ -123,6 +123,9 @@ class PolicyEngine:
 
     def decide(self, request: AuthorizationRequest) -> Decision:
         """Return the decision. Never raises: whatever goes wrong is a denial without deciding rules."""
+        if not {request.principal, request.resource} <= {entity.ref for entity in request.entities}:
+            # Cedar notices a missing entity only if a rule happens to read it.
+            return Decision(False, (), self.policy_hash, 1)
         try:
             entities = cedarpy.Entities.from_json_str(
                 json.dumps([_entity_json(entity) for entity in request.entities]), self._schema
