@@ -47,9 +47,9 @@ def _problem_texts() -> Iterator[tuple[Message, tuple[str, int]]]:
                 yield text, (code, 1)
 
 
-def missing_messages(domain: str, code: str) -> Catalog:
-    """Return what is said and has no translation in the file, or only a fuzzy one."""
-    have = read_catalogue(LOCALE_FOLDER, code, domain)
+def missing_messages(domain: str, code: str, folder: Path = LOCALE_FOLDER) -> Catalog:
+    """Return what is said and has no translation in the files, or only a fuzzy one."""
+    have = read_catalogue(folder, code, domain)
     missing = Catalog(domain=domain, fuzzy=False)
     for message in used_messages(domain):
         found = have.get(message.id) if message.id else None
