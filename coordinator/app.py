@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 from sqlalchemy.exc import OperationalError
+from starlette.types import Lifespan
 
 from coordinator import events_api
 from coordinator.accounts.parts import open_parts
+from coordinator.authorization import api as authorization_api
+from coordinator.authorization.rules_in_force import RulesInForce
 from coordinator.border import Border
 from coordinator.config import CoordinatorConfig
 from coordinator.console.mounting import mount_console, refusal
@@ -20,21 +23,27 @@ from coordinator.context import AppContext, RegisterFlowerNode
 from coordinator.db.session import Clock, open_engine, require_known_schema
 from coordinator.grants import api as grants_api
 from coordinator.idempotency import KeysAtWork
-from coordinator.openapi import describe
+from coordinator.openapi import describe, operation_id
 from coordinator.parties import api as parties_api
+from coordinator.parties.authentication import Authenticated
 from coordinator.parties.services import ensure_centre
 from coordinator.projects import api as projects_api
 from coordinator.refusals import answer_refusals
 from coordinator.runs import api as runs_api
 from coordinator.runs.scheduling import fail_overdue
+from crypto.canonical import canonical_json
 from crypto.errors import DoudiError
-from policies.contracts.cards import DepartmentCard
-from policies.contracts.grant import SignedGrant
-from policies.contracts.manifest import KeyOffer, SignedManifest
 
 HOUSEKEEPING_INTERVAL_S = 5.0
 API_VERSION = "1"
-_BODIES = (DepartmentCard, projects_api.ProjectRequest, SignedGrant, runs_api.RunRequest, KeyOffer, SignedManifest)
+_ROUTERS = (
+    parties_api.router,
+    projects_api.router,
+    grants_api.router,
+    runs_api.router,
+    events_api.router,
+    authorization_api.router,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -66,14 +75,17 @@ def create_app(
     """Return the API over a database whose schema is this program's.
 
     `register_flower_node`: without it no department can be registered (`flower.unreachable`).
-    Raises `db.unknown_schema`.
+    Raises `db.unknown_schema` or `policy.not_loadable`.
     """
     engine = open_engine(config.resolved_database_url)
     require_known_schema(engine)
     accounts = open_parts(config.home, config.accounts, config.oidc, engine)
-    context = AppContext(config, engine, clock, register_flower_node or _no_superlink, accounts)
+    rules = RulesInForce()
+    context = AppContext(config, engine, clock, register_flower_node or _no_superlink, accounts, rules)
     with context.begin() as session:
         ensure_centre(session, config.centre_api_key)
+        # Rules that cannot be used would deny every act; who starts the program should learn it and not the first caller.
+        rules.engine(session)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -91,8 +103,33 @@ def create_app(
             accounts.close()
             engine.dispose()
 
-    # The description is not served: the health check is the only address that answers a stranger.
-    app = _DescribedApp(
+    app = _bare_app(lifespan)
+    app.state.context = context
+    app.state.keys_at_work = KeysAtWork()
+    app.add_middleware(Border, max_body_bytes=config.limits.max_body_bytes, refusal=refusal)
+    answer_refusals(app, refusal)
+    _add_api(app)
+    mount_console(app)
+    return app
+
+
+def describe_api() -> dict[str, Any]:
+    """Return the OpenAPI document of this program's API. Needs no configuration and no database."""
+    app = _bare_app()
+    _add_api(app)
+    return app.openapi()
+
+
+class _DescribedApp(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            self.openapi_schema = describe(self)
+        return self.openapi_schema
+
+
+def _bare_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+    # The framework would serve its description and pages to strangers; ours is served to principals, below.
+    return _DescribedApp(
         title="Doudi coordinator",
         version=API_VERSION,
         openapi_url=None,
@@ -100,29 +137,33 @@ def create_app(
         redoc_url=None,
         # An address with another end is another address: a signature covers one of them.
         redirect_slashes=False,
+        generate_unique_id_function=operation_id,
         lifespan=lifespan,
     )
-    app.state.context = context
-    app.state.keys_at_work = KeysAtWork()
-    app.add_middleware(Border, max_body_bytes=config.limits.max_body_bytes, refusal=refusal)
-    answer_refusals(app, refusal)
-    app.add_api_route("/v1/health", _health, methods=["GET"], tags=["health"], summary="Say whether the API answers")
-    for router in (parties_api.router, projects_api.router, grants_api.router, runs_api.router, events_api.router):
+
+
+def _add_api(app: FastAPI) -> None:
+    app.add_api_route("/v1/health", _health, name="get_health", tags=["health"], summary="Say whether the API answers")
+    app.add_api_route(
+        "/v1/openapi.json",
+        _description,
+        name="get_description",
+        tags=["description"],
+        summary="Read this description",
+        response_model=dict[str, Any],
+    )
+    for router in _ROUTERS:
         app.include_router(router)
-    mount_console(app)
-    return app
-
-
-class _DescribedApp(FastAPI):
-    def openapi(self) -> dict[str, Any]:
-        if self.openapi_schema is None:
-            self.openapi_schema = describe(self, _BODIES)
-        return self.openapi_schema
 
 
 def _health() -> Health:
     """Answer without a signature, for load balancers and for `doudi centre status`."""
     return Health(status="ok", api_version=API_VERSION)
+
+
+def _description(request: Request, principal: Authenticated) -> Response:
+    """Return the API's description (OpenAPI 3.1) to any authenticated principal."""
+    return Response(canonical_json(request.app.openapi()), media_type="application/json")
 
 
 def _no_superlink(_name: str, _public_key: str) -> None:

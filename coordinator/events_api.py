@@ -6,10 +6,11 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 
 from coordinator import events
+from coordinator.authorization.resources import system_resource
+from coordinator.authorization.services import authorise
 from coordinator.context import Context
 from coordinator.paging import Page, PageQuery
-from coordinator.parties.authentication import Authenticated, require_party
-from coordinator.parties.services import CENTRE
+from coordinator.parties.authentication import Authenticated
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
 
@@ -41,7 +42,7 @@ def list_events(
     run_id: Annotated[str | None, Query(pattern=r"^[a-z][a-z0-9_-]{0,62}$", description="only one run's")] = None,
 ) -> Page[EventView]:
     """Return events in the order of recording."""
-    require_party(principal, CENTRE)
     with context.read() as session:
+        authorise(session, context, principal, "event.read", system_resource())
         found = events.list_events(session, after, wanted, run_id)
         return Page(items=[EventView.model_validate(row) for row in found.rows], next_cursor=found.next_cursor)

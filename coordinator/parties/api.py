@@ -5,12 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel
 
+from coordinator.authorization.resources import party_resource, system_resource
+from coordinator.authorization.services import authorise
 from coordinator.context import Context
 from coordinator.idempotency import OnlyOnce
-from coordinator.openapi import documented_body
+from coordinator.openapi import operation
 from coordinator.paging import Page, PageQuery
 from coordinator.parties import services
-from coordinator.parties.authentication import Authenticated, parsed, require_party
+from coordinator.parties.authentication import Authenticated, parsed
 from coordinator.parties.models import PartyRow
 from policies.contracts.cards import DepartmentCard
 
@@ -32,6 +34,7 @@ class PartyView(BaseModel):
 def list_parties(principal: Authenticated, context: Context, wanted: PageQuery) -> Page[PartyView]:
     """Return every party with its public card. Do not trust a key because it stands here: compare the fingerprint."""
     with context.read() as session:
+        authorise(session, context, principal, "party.read", system_resource())
         found = services.list_parties(session, wanted)
         return Page(items=[_view(row) for row in found.rows], next_cursor=found.next_cursor)
 
@@ -39,7 +42,16 @@ def list_parties(principal: Authenticated, context: Context, wanted: PageQuery) 
 @router.post(
     "",
     summary="Register a department",
-    openapi_extra=documented_body(DepartmentCard),
+    openapi_extra=operation(
+        "party.reserved_name",
+        "party.bad_keys",
+        "party.key_in_use",
+        "party.keys_changed",
+        "flower.unreachable",
+        "flower.name_in_use",
+        "flower.bad_key",
+        "flower.refused",
+    ),
     response_model=PartyView,
     responses={201: {"model": PartyView, "description": "Registered or updated"}},
 )
@@ -51,10 +63,10 @@ def register_party(
     replace: Annotated[bool, Query(description="accept other keys than the registered ones")] = False,
 ) -> Response:
     """Store a department's card and let its Flower node connect. Only the centre; idempotent."""
-    require_party(principal, services.CENTRE)
-    with context.read() as session:
+    with context.begin() as session:
+        authorise(session, context, principal, "party.register", party_resource(card.department))
         services.require_registrable(session, card, replace=replace)
-    # Before the transaction: a slow SuperLink must not hold the database. A crash between the two leaves a Flower node
+    # Between two transactions: a slow SuperLink must not hold the database. A crash between the two leaves a Flower node
     # that may connect and gets no work; registering again completes it. It is repeated for a known card, so that a
     # SuperLink that lost its database can be filled again.
     context.register_flower_node(card.department, card.flower_key)

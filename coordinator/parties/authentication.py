@@ -7,8 +7,7 @@ the party counts as seen. A program of a person shows an API token instead: (5) 
 cannot keep the database's writer busy.
 """
 
-from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 from fastapi import Depends, Request
 from sqlalchemy import delete
@@ -111,22 +110,26 @@ def _whose_token(shown: str, context: AppContext) -> Principal:
     return principal
 
 
-def require_party(principal: Principal, *names: str) -> None:
-    """Raise `authorization.denied` unless the principal acts for one of the named parties."""
-    if principal.party not in names:
-        raise DoudiError("authorization.denied", "this party may not do this")
+class Parsed(Generic[DocumentType]):
+    """A dependency that parses the body as a document, and only after the principal is known.
 
+    Raises `request.unsupported_media_type` or `document.malformed`.
+    """
 
-def parsed(model: type[DocumentType]) -> Callable[[Request, bytes, Principal], DocumentType]:
-    """Return a dependency that parses the body as a document, and only after the principal is known."""
+    def __init__(self, model: type[DocumentType]) -> None:
+        self.model = model
 
-    def parse(request: Request, body: RawBody, _principal: Authenticated) -> DocumentType:
+    def __call__(self, request: Request, body: RawBody, _principal: Authenticated) -> DocumentType:
+        """Return the body's document."""
         kind = request.headers.get("Content-Type", JSON_TYPE).partition(";")[0].strip().lower()
         if kind != JSON_TYPE:
             raise DoudiError("request.unsupported_media_type", "the body is declared as something else than JSON")
-        return model.parse(body)
+        return self.model.parse(body)
 
-    return parse
+
+def parsed(model: type[DocumentType]) -> Parsed[DocumentType]:
+    """Return the dependency that parses the body as this document. The API's description finds the model there."""
+    return Parsed(model)
 
 
 def _identity_key(context: AppContext, claimed: str) -> str:

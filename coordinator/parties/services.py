@@ -1,6 +1,6 @@
 """Registering parties and looking them up. Called within a transaction that the caller opens."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -78,7 +78,9 @@ def list_parties(session: Session, wanted: PageRequest) -> Slice[PartyRow]:
     return page_of(session, select(PartyRow), BY_NAME, wanted)
 
 
-def department_cards(session: Session) -> Mapping[str, DepartmentCard]:
-    """Return the registered cards by department."""
-    rows = session.scalars(select(PartyRow).order_by(PartyRow.name))
-    return {row.name: DepartmentCard.parse(row.card) for row in rows if row.card is not None}
+def department_cards(session: Session, names: Iterable[str] | None = None) -> Mapping[str, DepartmentCard]:
+    """Return the registered cards by department: all of them, or those of `names` that there are."""
+    query = select(PartyRow).order_by(PartyRow.name)
+    if names is not None:
+        query = query.where(PartyRow.name.in_(list(names)))
+    return {row.name: DepartmentCard.parse(row.card) for row in session.scalars(query) if row.card is not None}

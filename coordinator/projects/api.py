@@ -5,9 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
+from coordinator.authorization.resources import project_resource, system_resource
+from coordinator.authorization.services import authorise
 from coordinator.context import Context
 from coordinator.idempotency import OnlyOnce
-from coordinator.openapi import documented_body
+from coordinator.openapi import operation
 from coordinator.paging import Page, PageQuery
 from coordinator.parties.authentication import Authenticated, parsed
 from coordinator.projects import services
@@ -45,7 +47,7 @@ class ProjectView(BaseModel):
 @router.post(
     "",
     summary="Open a project",
-    openapi_extra=documented_body(ProjectRequest),
+    openapi_extra=operation("party.unknown", "project.already_exists"),
     response_model=ProjectView,
     responses={201: {"model": ProjectView, "description": "Created"}},
 )
@@ -57,6 +59,8 @@ def create_project(
 ) -> Response:
     """Open a project: the centre, or the department that will lead it. The same request again finds the project."""
     with context.begin() as session:
+        resource = project_resource(wanted.project_id, wanted.lead)
+        authorise(session, context, principal, "project.create", resource)
         row, created = services.create_project(
             session, principal, wanted.project_id, wanted.title, wanted.purpose, wanted.region, wanted.lead
         )
@@ -65,14 +69,18 @@ def create_project(
 
 @router.get("", summary="List the own projects")
 def list_projects(principal: Authenticated, context: Context, wanted: PageQuery) -> Page[ProjectView]:
-    """Return the projects that the caller leads or takes part in; the centre sees all."""
+    """Return the projects that the own party leads or takes part in; the centre and auditors see all."""
     with context.read() as session:
+        authorise(session, context, principal, "project.read", system_resource())
         found = services.list_projects(session, principal, wanted)
         return Page(items=[ProjectView.model_validate(row) for row in found.rows], next_cursor=found.next_cursor)
 
 
-@router.get("/{project_id}", summary="Show a project")
+@router.get("/{project_id}", summary="Show a project", openapi_extra=operation("project.unknown"))
 def get_project(principal: Authenticated, project_id: ProjectPath, context: Context) -> ProjectView:
-    """Return one project that the caller may see."""
+    """Return one project. Somebody else's is unknown."""
     with context.read() as session:
-        return ProjectView.model_validate(services.get_visible_project(session, principal, project_id))
+        row = services.get_visible_project(session, principal, project_id)
+        resource = project_resource(project_id, row.lead, services.named_departments(session, project_id))
+        authorise(session, context, principal, "project.read", resource)
+        return ProjectView.model_validate(row)

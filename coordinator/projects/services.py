@@ -72,6 +72,16 @@ def get_visible_project(session: Session, principal: Principal, project_id: str)
     return row
 
 
+def named_departments(session: Session, project_id: str) -> set[str]:
+    """Return the departments that the project's grants name, drafts included."""
+    query = (
+        select(GrantPartyRow.department)
+        .join(GrantRow, GrantPartyRow.grant_hash == GrantRow.grant_hash)
+        .where(GrantRow.project_id == project_id)
+    )
+    return set(session.scalars(query))
+
+
 def _visible_to(principal: Principal) -> ColumnElement[bool]:
     if principal.reads_all:
         return true()

@@ -8,16 +8,23 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.orm import Session
 
-from coordinator.context import Context
+from coordinator.authorization.principals import Principal
+from coordinator.authorization.resources import party_ref, system_resource
+from coordinator.authorization.services import authorise
+from coordinator.context import AppContext, Context
+from coordinator.grants.concerned import run_of_grant, stored_grant_resource
+from coordinator.grants.services import find_grant
 from coordinator.idempotency import OnlyOnce
-from coordinator.openapi import documented_body
+from coordinator.openapi import operation
 from coordinator.paging import Page, PageQuery
-from coordinator.parties.authentication import Authenticated, parsed, require_party
+from coordinator.parties.authentication import Authenticated, parsed
 from coordinator.projects.api import ProjectPath
+from coordinator.projects.services import get_visible_project
 from coordinator.runs import progress, scheduling
 from coordinator.runs.models import RunResultRow, RunRow
 from coordinator.runs.states import RunState, StepState
 from crypto.errors import DoudiError
+from policies.authorization.engine import Value
 from policies.contracts.base import Document
 from policies.contracts.manifest import KeyOffer, Mode, SignedManifest
 from policies.contracts.steps import Step
@@ -26,7 +33,8 @@ router = APIRouter(prefix="/v1", tags=["runs"])
 
 RunPath = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_-]{0,62}$", description="the run's identifier")]
 SlugPath = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_-]{0,62}$", description="a department's name")]
-SlugQuery = Query(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
+_SLUG = r"^[a-z][a-z0-9_-]{0,62}$"
+NO_VALUES: Mapping[str, Value] = {}
 
 
 class RunRequest(Document):
@@ -107,7 +115,17 @@ class ResultsView(BaseModel):
     "/projects/{project_id}/runs",
     status_code=201,
     summary="Start a run",
-    openapi_extra=documented_body(RunRequest),
+    openapi_extra=operation(
+        "project.unknown",
+        "project.closed",
+        "grant.unknown",
+        "grant.signature_missing",
+        "grant.bad_signature",
+        "grant.not_yet_valid",
+        "grant.expired",
+        "grant.mode_not_allowed",
+        "grant.runs_exhausted",
+    ),
     response_model=RunDetail,
 )
 def create_run(
@@ -122,6 +140,9 @@ def create_run(
     Each call uses one of the runs that the grant allows. Send an `Idempotency-Key`, so that a lost call can be repeated.
     """
     with context.begin() as session:
+        get_visible_project(session, principal, project_id)
+        resource = stored_grant_resource(session, find_grant(session, project_id))
+        authorise(session, context, principal, "run.create", resource)
         row = scheduling.create_run(session, principal, project_id, wanted.mode)
         return once.answer(session, _detail(session, row), 201)
 
@@ -132,14 +153,16 @@ def list_runs(
     context: Context,
     wanted: PageQuery,
     state: Annotated[RunState | None, Query(description="only runs in this state")] = None,
-    department: Annotated[str | None, SlugQuery] = None,
-    project_id: Annotated[str | None, SlugQuery] = None,
+    department: Annotated[str | None, Query(pattern=_SLUG, description="only runs that it takes part in")] = None,
+    project_id: Annotated[str | None, Query(pattern=_SLUG, description="only runs of this project")] = None,
 ) -> Page[RunSummary]:
     """Return the runs, newest first, that the own party takes part in; centre and auditors see all, or one department's."""
     if not principal.reads_all:
-        require_party(principal, department or principal.party)
+        if department not in (None, principal.party):
+            raise DoudiError("authorization.denied", "a department lists its own runs")
         department = principal.party
     with context.read() as session:
+        authorise(session, context, principal, "run.read", system_resource())
         found = scheduling.list_runs(session, department, state.value if state else None, project_id, wanted)
         reached = progress.rounds_reached(session, found.rows)
         planned = progress.rounds_planned(session, found.rows)
@@ -147,17 +170,26 @@ def list_runs(
         return Page(items=items, next_cursor=found.next_cursor)
 
 
-@router.get("/runs/{run_id}", summary="Show a run's progress")
+@router.get("/runs/{run_id}", summary="Show a run's progress", openapi_extra=operation("run.unknown"))
 def get_run(principal: Authenticated, run_id: RunPath, context: Context) -> RunDetail:
     """Return state, reason, attempt and every step of a run; participants and the centre."""
     with context.read() as session:
-        return _detail(session, scheduling.get_visible_run(session, principal, run_id))
+        return _detail(session, _allowed_run(session, context, principal, "run.read", run_id))
 
 
 @router.put(
     "/runs/{run_id}/offers/{department}",
     summary="Offer run keys",
-    openapi_extra=documented_body(KeyOffer),
+    openapi_extra=operation(
+        "run.unknown",
+        "run.not_gathering",
+        "grant.not_a_participant",
+        "offer.wrong_run",
+        "offer.program_mismatch",
+        "offer.too_many_people",
+        "offer.bad_signature",
+        "offer.already_made",
+    ),
     response_model=RunDetail,
     responses={201: {"model": RunDetail, "description": "The keys are new"}},
 )
@@ -171,23 +203,33 @@ def put_offer(
 ) -> Response:
     """Store a department's fresh keys for the current attempt: only its own, once; idempotent."""
     with context.begin() as session:
+        values = {"for_party": party_ref(department)}
+        row = _allowed_run(session, context, principal, "run.offer", run_id, values)
         is_new = scheduling.store_offer(session, principal, run_id, department, offer)
-        row = scheduling.get_visible_run(session, principal, run_id)
         return once.answer(session, _detail(session, row), 201 if is_new else 200)
 
 
-@router.get("/runs/{run_id}/offers", summary="Fetch the key offers")
+@router.get("/runs/{run_id}/offers", summary="Fetch the key offers", openapi_extra=operation("run.unknown"))
 def get_offers(principal: Authenticated, run_id: RunPath, context: Context) -> OffersView:
     """Return the offers of the current attempt; participants and the centre."""
     with context.read() as session:
-        row = scheduling.get_visible_run(session, principal, run_id)
+        row = _allowed_run(session, context, principal, "run.read", run_id)
         return OffersView(run_id=row.run_id, attempt=row.attempt, offers=scheduling.list_offers(session, row))
 
 
 @router.put(
     "/runs/{run_id}/manifest",
     summary="Schedule a run",
-    openapi_extra=documented_body(SignedManifest),
+    openapi_extra=operation(
+        "run.unknown",
+        "run.illegal_transition",
+        "manifest.bad_signature",
+        "manifest.mismatch",
+        "manifest.offers_mismatch",
+        "manifest.departments",
+        "manifest.expired",
+        "manifest.already_stored",
+    ),
     response_model=RunDetail,
     responses={201: {"model": RunDetail, "description": "The manifest is new"}},
 )
@@ -200,34 +242,70 @@ def put_manifest(
 ) -> Response:
     """Store the signed manifest, upon which the run starts. Only the holder of the scheduling right."""
     with context.begin() as session:
+        row = _allowed_run(session, context, principal, "run.schedule", run_id)
         is_new = scheduling.store_manifest(session, principal, run_id, signed)
-        row = scheduling.get_visible_run(session, principal, run_id)
         return once.answer(session, _detail(session, row), 201 if is_new else 200)
 
 
-@router.post("/runs/{run_id}/stop", summary="Stop a run", response_model=RunDetail)
+@router.post(
+    "/runs/{run_id}/stop",
+    summary="Stop a run",
+    openapi_extra=operation("run.unknown", "run.illegal_transition"),
+    response_model=RunDetail,
+)
 def stop_run(principal: Authenticated, once: OnlyOnce, run_id: RunPath, context: Context) -> Response:
     """Stop a run: at once before it started, else between two steps. The scheduler, the lead or the centre."""
     with context.begin() as session:
+        _allowed_run(session, context, principal, "run.stop", run_id)
         return once.answer(session, _detail(session, scheduling.request_stop(session, principal, run_id)))
 
 
-@router.post("/runs/{run_id}/restart", summary="Start a failed or stopped run again", response_model=RunDetail)
+@router.post(
+    "/runs/{run_id}/restart",
+    summary="Start a failed or stopped run again",
+    openapi_extra=operation(
+        "run.unknown",
+        "run.illegal_transition",
+        "grant.signature_missing",
+        "grant.bad_signature",
+        "grant.not_yet_valid",
+        "grant.expired",
+        "grant.attempts_exhausted",
+    ),
+    response_model=RunDetail,
+)
 def restart_run(principal: Authenticated, once: OnlyOnce, run_id: RunPath, context: Context) -> Response:
     """Gather keys for the run's next attempt. Only the holder of the scheduling right."""
     with context.begin() as session:
+        _allowed_run(session, context, principal, "run.restart", run_id)
         return once.answer(session, _detail(session, scheduling.restart_run(session, principal, run_id)))
 
 
-@router.get("/runs/{run_id}/results", summary="Fetch a run's metrics")
+@router.get(
+    "/runs/{run_id}/results", summary="Fetch a run's metrics", openapi_extra=operation("run.unknown", "run.no_results")
+)
 def get_results(principal: Authenticated, run_id: RunPath, context: Context) -> ResultsView:
     """Return the metrics of a finished run: lead, participants and centre. Scores never come here."""
     with context.read() as session:
-        row = scheduling.get_visible_run(session, principal, run_id)
+        row = _allowed_run(session, context, principal, "run.read_results", run_id)
         result = session.get(RunResultRow, (row.run_id, row.attempt))
         if result is None:
             raise DoudiError("run.no_results", "the run has no results")
         return ResultsView(run_id=row.run_id, attempt=row.attempt, metrics=json.loads(result.metrics))
+
+
+def _allowed_run(
+    session: Session,
+    context: AppContext,
+    principal: Principal,
+    action: str,
+    run_id: str,
+    values: Mapping[str, Value] = NO_VALUES,
+) -> RunRow:
+    """Return a run that the rules let the principal act on. Raises `run.unknown` for others' runs, or `authorization.denied`."""
+    row = scheduling.get_visible_run(session, principal, run_id)
+    authorise(session, context, principal, action, run_of_grant(session, run_id, row.grant_hash), values=values)
+    return row
 
 
 def _detail(session: Session, row: RunRow) -> RunDetail:

@@ -2,13 +2,18 @@
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import httpx
+from sqlalchemy import func, select
 
 from command_line.paging import every_item
-from coordinator.app import create_app
+from coordinator.accounts.models import AccountRow
+from coordinator.accounts.tokens import make_token
+from coordinator.app import create_app, describe_api
 from coordinator.config import CoordinatorConfig
 from coordinator.db.session import begin, open_engine
 from crypto.canonical import canonical_json
@@ -23,6 +28,7 @@ START_S = 1_800_000_000
 LEAD = "civil_affairs"
 DEPARTMENTS = (LEAD, "health", "housing", "tax")
 PROJECT = "winter-aid"
+PURPOSE = "social_assistance"
 PROGRAM = "ab" * 32
 
 
@@ -73,7 +79,32 @@ class World:
             async with httpx.AsyncClient(transport=transport, base_url="https://coordinator") as client:
                 return await client.request(method, path, content=body, headers=headers)
 
-        return asyncio.run(call())
+        answer = asyncio.run(call())
+        require_documented(method, path, answer)
+        return answer
+
+    def token(self, party: str, *roles: str, write: bool = True, days: int = 1) -> str:
+        """Return an API token of a new person of a party, who signs in at an identity provider."""
+        with self.begin() as session:
+            count = session.scalar(select(func.count()).select_from(AccountRow))
+            row = AccountRow(
+                login_name=f"person-{count}",
+                party=party,
+                roles=sorted(roles),
+                state="active",
+                oidc_issuer="https://provider.example",
+                oidc_subject=f"subject-{count}",
+                created_at=int(self.now),
+                changed_at=int(self.now),
+            )
+            session.add(row)
+            session.flush()
+            scopes = {"read", "write"} if write else {"read"}
+            return make_token(session, row, "program", scopes, days, two_factor=True)[0]
+
+    def ask(self, token: str, method: str, path: str, body: bytes = b"") -> httpx.Response:
+        """Send a request that shows an API token."""
+        return self.raw(method, path, body, {"Authorization": f"Bearer {token}"})
 
     def begin(self) -> Any:
         return begin(self.engine, lambda: self.now)
@@ -114,7 +145,13 @@ class World:
             assert self.send("centre", "POST", "/v1/parties", self.card(department).to_bytes()).status_code == 201
 
     def open_project(self, project_id: str = PROJECT) -> None:
-        body = {"project_id": project_id, "title": "Winter aid", "purpose": "social_assistance", "region": "kentucky", "lead": LEAD}
+        body = {
+            "project_id": project_id,
+            "title": "Winter aid",
+            "purpose": "social_assistance",
+            "region": "kentucky",
+            "lead": LEAD,
+        }
         assert self.send("centre", "POST", "/v1/projects", canonical_json(body)).status_code == 201
 
     def grant(self, **changes: Any) -> Grant:
@@ -296,6 +333,27 @@ class World:
     def scheduled_run(self) -> dict[str, Any]:
         self.agree()
         return self.schedule(self.start_run())
+
+
+@cache
+def documented() -> dict[str, Any]:
+    """Return the API's description."""
+    return describe_api()
+
+
+def require_documented(method: str, path: str, answer: httpx.Response) -> None:
+    """Raise unless the description names the answer's status, and its code if it is a refusal."""
+    address = path.partition("?")[0]
+    for template, operations in documented()["paths"].items():
+        found = operations.get(method.lower())
+        if found and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), address):
+            described = found["responses"].get(str(answer.status_code))
+            assert described is not None, f"{method} {template}: status {answer.status_code} is not documented"
+            if answer.status_code >= 400:
+                codes = described["content"]["application/problem+json"]["examples"]
+                code = answer.json()["type"].removeprefix("urn:doudi:")
+                assert code in codes, f"{method} {template}: {code} is not documented"
+            return
 
 
 def code_of(answer: httpx.Response) -> str:

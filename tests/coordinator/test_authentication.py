@@ -1,13 +1,18 @@
 """Who may send a request: `coordinator/parties/authentication.py` and the border in front of it."""
 
 import pytest
-from sqlalchemy import func, select
+from coordinator_world import LEAD
+from sqlalchemy import event, func, select
 
+from coordinator.accounts.models import AccountRow
+from coordinator.accounts.tokens import revoke_token
 from coordinator.parties.authentication import NONCE_KEPT_S
 from coordinator.parties.models import PartyRow, RequestNonceRow
+from crypto.canonical import canonical_json
 from crypto.signing import generate_signing_key
 from policies.contracts.requests import CLOCK_TOLERANCE_S, sign_request
 
+HASH = "ab" * 32
 UNSIGNED = [
     ("GET", "/v1/parties"),
     ("POST", "/v1/parties"),
@@ -26,6 +31,14 @@ UNSIGNED = [
     ("POST", "/v1/runs/r/restart"),
     ("GET", "/v1/runs/r/results"),
     ("GET", "/v1/events"),
+    ("GET", "/v1/decisions"),
+    ("GET", "/v1/policy"),
+    ("GET", "/v1/policy/changes"),
+    ("POST", "/v1/policy/changes"),
+    ("GET", f"/v1/policy/changes/{HASH}"),
+    ("POST", f"/v1/policy/changes/{HASH}/approve"),
+    ("POST", f"/v1/policy/changes/{HASH}/withdraw"),
+    ("GET", "/v1/openapi.json"),
 ]
 
 
@@ -37,7 +50,7 @@ def test_every_endpoint_refuses_an_unsigned_request(world, code, method, path):
 
 def test_the_list_above_names_every_endpoint_but_the_health_check(world):
     described = {(method.upper(), path) for path, methods in world.app.openapi()["paths"].items() for method in methods}
-    names = {"{project_id}": "p", "{run_id}": "r", "{department}": "tax"}
+    names = {"{project_id}": "p", "{run_id}": "r", "{department}": "tax", "{policy_hash}": HASH}
     concrete = set()
     for method, path in described:
         for placeholder, value in names.items():
@@ -46,7 +59,7 @@ def test_the_list_above_names_every_endpoint_but_the_health_check(world):
     assert concrete - {("GET", "/v1/health")} == set(UNSIGNED)
 
 
-def test_the_health_check_answers_strangers_and_the_description_is_not_served(world, code):
+def test_the_health_check_answers_strangers_and_no_page_of_the_framework_is_served(world, code):
     assert world.raw("GET", "/v1/health").json() == {"status": "ok", "api_version": "1"}
     for path in ("/openapi.json", "/docs", "/redoc"):
         assert code(world.raw("GET", path)) == "request.not_found"
@@ -153,3 +166,96 @@ def test_values_are_checked_only_after_the_signature(world, code):
     answer = world.send("centre", "GET", "/v1/runs?state=nonsense")
     assert (answer.status_code, code(answer)) == (422, "request.malformed")
     assert b"nonsense" not in answer.content
+
+
+def test_a_token_acts_for_its_person(world):
+    world.register_all()
+    token = world.token("centre", "centre_officer")
+    body = canonical_json({"project_id": "p", "title": "t", "purpose": "aid", "region": "kentucky", "lead": LEAD})
+    assert world.ask(token, "POST", "/v1/projects", body).status_code == 201
+    (created,) = world.events("project.created")
+    assert (created["actor"], created["account"]) == ("centre", 1)
+    assert world.ask(token, "GET", "/v1/projects/p").json()["lead"] == LEAD
+
+
+def test_a_persons_use_of_a_token_does_not_make_the_departments_node_seen(world):
+    world.register_all()
+    assert world.ask(world.token("tax", "department_it"), "GET", "/v1/parties").status_code == 200
+    with world.begin() as session:
+        assert session.get_one(PartyRow, "tax").last_seen_at is None
+
+
+def test_a_token_for_reading_changes_nothing(world, code):
+    world.register_all()
+    token = world.token("centre", "centre_officer", write=False)
+    assert world.ask(token, "GET", "/v1/parties").status_code == 200
+    answer = world.ask(token, "POST", "/v1/parties", world.card("tax", people=1).to_bytes())
+    assert (answer.status_code, code(answer)) == (403, "authorization.denied")
+    assert [event["account"] for event in world.events("request.refused")] == [1]
+
+
+def test_a_token_has_the_roles_of_its_person_and_no_more(world, code):
+    world.register_all()
+    for token in (world.token("tax", "department_it"), world.token("centre", "auditor"), world.token("centre")):
+        assert code(world.ask(token, "POST", "/v1/parties", world.card("tax").to_bytes())) == "authorization.denied"
+    assert world.ask(world.token("tax", "auditor"), "GET", "/v1/events").status_code == 200
+    assert code(world.ask(world.token("tax", "department_it"), "GET", "/v1/events")) == "authorization.denied"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic dGF4OnRheA==",
+        "Bearer doudi_short",
+        "Bearer doudi_" + "A" * 43,
+        "doudi_" + "A" * 43,
+        "Bearer  {token}",
+        "Bearer {token} ,",
+        "Basic {token}",
+        "Bearer {token}x",
+    ],
+)
+def test_what_is_no_token_in_force_is_refused(world, code, shown):
+    token = world.token("centre", "centre_officer")
+    answer = world.raw("GET", "/v1/parties", headers={"Authorization": shown.replace("{token}", token)})
+    assert (answer.status_code, code(answer)) == (401, "request.unauthenticated")
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_name_of_the_scheme_is_written_as_one_likes(world, scheme):
+    headers = {"Authorization": f"{scheme} {world.token('centre', 'auditor')}"}
+    assert world.raw("GET", "/v1/parties", headers=headers).status_code == 200
+
+
+def test_an_expired_and_a_revoked_token_and_a_disabled_person_are_refused(world, code):
+    expired, revoked, disabled = (world.token("centre", "centre_officer", days=days) for days in (1, 2, 2))
+    with world.begin() as session:
+        assert revoke_token(session, 2, 2)
+        session.get_one(AccountRow, 3).state = "disabled"
+    world.now += 24 * 3600
+    for token in (expired, revoked, disabled):
+        assert code(world.ask(token, "GET", "/v1/parties")) == "request.unauthenticated"
+
+
+def test_a_request_that_is_signed_and_shows_a_token_is_neither(world, code):
+    token = world.token("centre", "centre_officer")
+    headers = sign_request(world.api_key, "centre", "GET", "/v1/parties", b"", int(world.now))
+    both = {**headers, "Authorization": f"Bearer {token}"}
+    assert code(world.raw("GET", "/v1/parties", headers=both)) == "request.unauthenticated"
+    half = {"Doudi-Party": "centre", "Authorization": f"Bearer {token}"}
+    assert code(world.raw("GET", "/v1/parties", headers=half)) == "request.unauthenticated"
+    assert world.raw("GET", "/v1/parties", headers=headers).status_code == 200
+
+
+def test_strangers_with_made_up_tokens_write_nothing(world):
+    statements = []
+
+    def remember(_connection, _cursor, statement, *_):
+        statements.append(statement)
+
+    event.listen(world.app.state.context.engine, "before_cursor_execute", remember)
+    world.raw("GET", "/v1/parties", headers={"Authorization": "Bearer doudi_" + "A" * 43})
+    assert not [statement for statement in statements if statement.startswith(("INSERT", "UPDATE", "BEGIN IMMEDIATE"))]

@@ -54,7 +54,7 @@ def test_a_party_that_the_line_does_not_name_cannot_send_it(world, code):
     world.open_project()
     three = [share for share in world.line_grant().participants if share.department != "tax"]
     signed = world.signed(world.line_grant(participants=three), LEAD)
-    assert code(world.put_grant("tax", signed)) == "grant.not_a_participant"
+    assert code(world.put_grant("tax", signed)) == "authorization.denied"
     assert world.put_grant("health", signed).status_code == 201
 
 

@@ -65,7 +65,7 @@ def test_a_party_that_the_grant_does_not_name_cannot_send_it(ready, code):
     linkage = grant.linkage.model_copy(update={"participants": tuple(share.department for share in three)})
     smaller = ready.grant(participants=three, linkage=linkage, modes=["evidence"])
     signed = ready.signed(smaller, LEAD)
-    assert code(ready.put_grant("tax", signed)) == "grant.not_a_participant"
+    assert code(ready.put_grant("tax", signed)) == "authorization.denied"
     assert ready.put_grant("health", signed).status_code == 201
 
 
