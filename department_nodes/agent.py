@@ -1,6 +1,7 @@
 """The node's service: it offers keys for granted runs, answers steps through Flower, and keeps its SuperNode running.
 
-One process with a worker thread (steps) and this loop (key offers); the SuperNode is its child process.
+One process with a worker thread (steps) and this loop (key offers, revocation lists, ended grants, reports); the SuperNode is its
+child process.
 """
 
 import fcntl
@@ -12,7 +13,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -24,6 +26,8 @@ from command_line.paging import every_item
 from crypto.errors import DoudiError
 from department_nodes.client import CoordinatorClient
 from department_nodes.engine import NodeEngine
+from department_nodes.governance.reports import Reporter
+from department_nodes.governance.revocation_exchange import RevocationExchange
 from department_nodes.home import FLOWER_KEY, IDENTITY_KEY, NodeHome
 from department_nodes.lines.budgets import budget_account
 from department_nodes.offers import make_offer
@@ -39,6 +43,8 @@ from policies.standards.loader import load_dataset_standard
 log = logging.getLogger("doudi.node")
 SUPERNODE_RESTART_PAUSE_S = 2.0
 ENDING_INTERVAL_S = 600.0
+LISTS_INTERVAL_S = 30.0
+REPORT_INTERVAL_S = 60.0
 FINAL_FAMILIES = frozenset({"offer", "policy", "project"})
 
 
@@ -56,9 +62,10 @@ class WaitingRun(BaseModel):
 class KeyOfferer:
     """Looks for runs that wait for this department's keys, and offers them when the guard allows it."""
 
-    def __init__(self, engine: NodeEngine, client: CoordinatorClient) -> None:
+    def __init__(self, engine: NodeEngine, client: CoordinatorClient, lists: RevocationExchange) -> None:
         self._engine = engine
         self._client = client
+        self._lists = lists
         self._settled: set[tuple[str, int]] = set()
         self._recorded: set[tuple[str, int, str]] = set()
 
@@ -71,6 +78,7 @@ class KeyOfferer:
             try:
                 path = f"/v1/projects/{run.project_id}/grant?grant_hash={run.grant_hash}"
                 signed = SignedGrant.parse(self._client.get_bytes(path))
+                self._lists.exchange_if_lacking(signed.grant)
                 offer = make_offer(self._engine, signed, run.run_id, run.attempt)
                 self._client.put_bytes(f"/v1/runs/{run.run_id}/offers/{department}", offer.to_bytes())
                 log.info("keys offered for %s, attempt %d", run.run_id, run.attempt)
@@ -98,6 +106,45 @@ class KeyOfferer:
                 code=code,
             )
             record(session, event)
+
+
+@dataclass
+class Duty:
+    """Something that the node does again and again. What goes wrong in one is logged, and stops no other."""
+
+    name: str
+    act: Callable[[], object]
+    every_s: float = 0.0
+    due_s: float = 0.0
+
+    def do_if_due(self, now_s: float) -> None:
+        """Do it if its time has come, in seconds of a clock that never goes back."""
+        if now_s < self.due_s:
+            return
+        self.due_s = now_s + self.every_s
+        try:
+            self.act()
+        except DoudiError as error:
+            # The coordinator may be away for a while; the node keeps asking.
+            log.warning("%s: %s", self.name, error.code)
+        except Exception as error:  # noqa: BLE001 - the service's border: one bad answer must not end the node
+            log.error("%s: %s", self.name, type(error).__name__)
+
+
+def duties_of(engine: NodeEngine, client: CoordinatorClient) -> list[Duty]:
+    """Return what the running node does besides answering steps, in this order: keys are offered with recent lists."""
+    lists = RevocationExchange(engine, client)
+    return [
+        Duty("exchanging revocation lists", lists.exchange, LISTS_INTERVAL_S),
+        Duty("ending grants", lambda: _end(engine), ENDING_INTERVAL_S),
+        Duty("looking for runs", KeyOfferer(engine, client, lists).look),
+        Duty("reporting", Reporter(engine, client).report, REPORT_INTERVAL_S),
+    ]
+
+
+def _end(engine: NodeEngine) -> None:
+    end_grants(engine)
+    budget_account(engine.db, engine.home.config, int(engine.clock())).settle_overdue()
 
 
 def _runs(items: Iterable[Any]) -> list[WaitingRun]:
@@ -128,22 +175,12 @@ def run_node(home: NodeHome) -> None:
     worker = threading.Thread(target=_serve, args=(engine, config.worker_port, secret, stop), daemon=True)
     worker.start()
     client = CoordinatorClient(config.coordinator_url, home.ca_file, config.department, home.key(IDENTITY_KEY))
-    offerer = KeyOfferer(engine, client)
+    duties = duties_of(engine, client)
     _warm(engine)
     log.info("node %s is running", config.department)
-    next_ending = 0.0
     while not stop.wait(config.poll_interval_s):
-        try:
-            if time.monotonic() >= next_ending:
-                next_ending = time.monotonic() + ENDING_INTERVAL_S
-                end_grants(engine)
-                budget_account(engine.db, config, int(engine.clock())).settle_overdue()
-            offerer.look()
-        except DoudiError as error:
-            # The coordinator may be away for a while; the node keeps asking.
-            log.warning("looking for runs: %s", error.code)
-        except Exception as error:  # noqa: BLE001 - the service's border: one bad answer must not end the node
-            log.error("looking for runs: %s", type(error).__name__)
+        for duty in duties:
+            duty.do_if_due(time.monotonic())
         if not worker.is_alive():
             log.error("the worker has ended; the node ends with it, for it could no longer answer")
             stop.set()

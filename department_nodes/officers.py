@@ -22,6 +22,7 @@ from policies.contracts.manifest import (
     sign_manifest,
     verify_offers,
 )
+from policies.contracts.run_windows import next_opening
 from policies.standards.loader import load_dataset_standard
 from policies.standards.tier_loader import load_tier
 
@@ -105,7 +106,10 @@ def make_manifest(
     now_s: int,
     valid_s: int = DAY_S,
 ) -> SignedManifest:
-    """Return the signed manifest of a run whose offers this scheduler has verified against the grant's pinned keys."""
+    """Return the signed manifest of a run whose offers this scheduler has verified against the grant's pinned keys.
+
+    It is valid for `valid_s` from the moment at which the grant's windows next allow a run.
+    """
     grant = signed.grant
     manifest = Manifest(
         grant_hash=signed.grant_hash,
@@ -114,7 +118,7 @@ def make_manifest(
         attempt=run["attempt"],
         mode=mode,
         created_at=now_s,
-        expires_at=min(now_s + valid_s, grant.expires_at),
+        expires_at=min(next_opening(grant.windows, now_s) + valid_s, grant.expires_at),
         offers=tuple(sorted(offers, key=lambda offer: offer.department)),
     )
     verify_offers(grant, manifest)

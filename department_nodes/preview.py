@@ -1,4 +1,7 @@
-"""What would leave this node under a grant, before anybody consents: every message of one run with its receiver and size."""
+"""What would leave this node under a grant, before anybody consents: every message of one run with its receiver and size.
+
+What leaves at any time, whatever was granted, stands below the messages.
+"""
 
 from typing import Any
 
@@ -7,25 +10,24 @@ from crypto.pseudonyms import POINT_BYTES
 from department_nodes.extract import ExtractCache
 from department_nodes.grant_clauses import verify_grant_terms
 from department_nodes.home import NodeHome
-from department_nodes.lines.preview import preview_line
+from department_nodes.lines.preview import line_leaves, preview_line
 from department_nodes.site import site_of
 from policies.contracts.grant import Grant, LineGrant, Participant, SignedGrant
 
 CELL_BYTES = {"evidence": 17, "sum_only": 18, "label": 17}
 TEXT_KEYS = ("preview.heading", "preview.terms", "preview.columns", "preview.limits")
+ANY_TIME = "any time"
+# Of an asset with 60 columns, of a list without revocations, and of a report on a few runs.
+ASSET_BYTES, REVOCATION_LIST_BYTES, REPORT_BYTES = 1500, 400, 5000
 ENVELOPE_BYTES = 1400  # HPKE X-Wing encapsulation, signature and header
 
 
 def preview_grant(home: NodeHome, signed: SignedGrant, now_s: int) -> dict[str, Any]:
-    """Return the messages of one run, the terms, and the refusal if the guard would refuse.
-
-    Sizes are estimates within a few per cent: the number of slots is known only after the linkage.
-    """
+    """Return the messages of one run, the terms, and the refusal if the guard would refuse."""
     if isinstance(signed.grant, LineGrant):
-        return preview_line(home, signed, now_s)
+        return preview_line(home, signed, now_s) | {"leaves": leaves_of(home, signed.grant)}
     grant, config = signed.region_grant, home.config
     me = grant.participant(config.department)
-    people = ExtractCache(home).load().people
     site = site_of(home)
     refusal = None
     try:
@@ -37,7 +39,7 @@ def preview_grant(home: NodeHome, signed: SignedGrant, now_s: int) -> dict[str, 
     policy = config.policy
     return {
         "refusal": refusal,
-        "leaves": _leaves(grant, me, people),
+        "leaves": leaves_of(home, grant),
         "keys": TEXT_KEYS,
         "texts": {
             "department": me.department,
@@ -56,6 +58,32 @@ def preview_grant(home: NodeHome, signed: SignedGrant, now_s: int) -> dict[str, 
             "correlation": policy.disclosure_max_rank_correlation,
         },
     }
+
+
+def leaves_of(home: NodeHome, grant: Grant | LineGrant) -> list[dict[str, Any]]:
+    """Return every message of one run, with its receiver and size, and what leaves this node at any time, without a run.
+
+    Sizes are estimates within a few per cent: the number of slots is known only after the linkage.
+    """
+    department = home.config.department
+    if isinstance(grant, LineGrant):
+        from department_nodes.lines.costs import line_parameters
+
+        rows = line_leaves(grant, department, line_parameters(grant))
+    else:
+        rows = _leaves(grant, grant.participant(department), ExtractCache(home).load().people)
+    return [*rows, *_leaves_at_any_time(home)]
+
+
+def _leaves_at_any_time(home: NodeHome) -> list[dict[str, Any]]:
+    """What the catalogue, the centre's pages and the other parties get of this node: signed, and nothing about a person."""
+    kinds = {"asset registration": ASSET_BYTES, "revocation list": REVOCATION_LIST_BYTES}
+    if home.config.policy.report_to_centre:
+        kinds["report of the node"] = REPORT_BYTES
+    return [
+        {"step": ANY_TIME, "receiver": "coordinator", "kind": kind, "items": 1, "bytes": size}
+        for kind, size in kinds.items()
+    ]
 
 
 def _leaves(grant: Grant, me: Participant, people: int) -> list[dict[str, Any]]:

@@ -78,8 +78,8 @@ def end_grants(engine: NodeEngine) -> int:
                 known = EndedGrantRow(grant_hash=row.grant_hash, ended_at=min(now_s, grant.expires_at))
                 session.add(known)
                 code = "grant.revoked" if revoked else "grant.expired"
-                names = {"project_id": row.project_id, "grant_hash": row.grant_hash}
-                record(session, Event(EventType.GRANT_ENDED, now_s, code=code, **names))
+                event = Event(EventType.GRANT_ENDED, now_s, row.project_id, grant_hash=row.grant_hash, code=code)
+                record(session, event)
                 ended += 1
             # Also at a later look: another process may have answered a step while this one ended the grant.
             _destroy(session, row.grant_hash)

@@ -1,6 +1,7 @@
 """`doudi node`: a department's command line. Everything here works on this host; nothing about people is sent by it.
 
-Officers use init, check, card, trust, preview, sign, schedule, show, results, budget and leave; IT uses `run`.
+IT uses init, check, card, trust, register-asset, request and run; approvers show-request, approve, refuse and revoke; the
+scheduler create-run and schedule. `policy` shows what this site itself allows.
 Exit codes: `console.ExitCode`.
 """
 
@@ -9,7 +10,16 @@ from typing import Annotated
 import typer
 
 from command_line.console import LANGUAGE_OPTION, Language
-from department_nodes.cli import budget_commands, grant_commands, line_commands, node_commands, run_commands
+from department_nodes.cli import (
+    budget_commands,
+    governance_commands,
+    grant_commands,
+    line_commands,
+    node_commands,
+    policy_commands,
+    request_commands,
+    run_commands,
+)
 
 app = typer.Typer(
     name="node",
@@ -17,8 +27,17 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (node_commands, grant_commands, line_commands, run_commands, budget_commands):
+for group in (
+    node_commands,
+    governance_commands,
+    request_commands,
+    grant_commands,
+    line_commands,
+    run_commands,
+    budget_commands,
+):
     app.registered_commands += group.app.registered_commands
+app.add_typer(policy_commands.app)
 
 
 @app.callback()

@@ -1,64 +1,38 @@
 """Grants: drafting, previewing and signing them. The acts of the department's officers."""
 
 import json
-import math
-import sys
 import time
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any
 
 import typer
 
 from command_line.console import ending_with_code
-from department_nodes.cli.start import AsJson, HomeOption, Yes, connect, console, open_home, read_grant, write_and_name
+from department_nodes.cli.start import (
+    AsJson,
+    HomeOption,
+    Yes,
+    ask,
+    connect,
+    console,
+    open_home,
+    read_grant,
+    show_leaves,
+    write_and_name,
+)
+from department_nodes.cli.terms import Out, region_draft, with_options_of
 
 app = typer.Typer()
 
 
 @app.command()
 @ending_with_code
-def draft(
-    home: HomeOption,
-    out: Annotated[Path, typer.Option(help="where to write the draft")],
-    project: Annotated[str, typer.Option(help="project")],
-    purpose: Annotated[str, typer.Option(help="purpose, for example social_assistance")],
-    target: Annotated[str, typer.Option(help="the outcome column")],
-    label_period: Annotated[str, typer.Option(help="period in which a household's bit stays, for example 2026")],
-    departments: Annotated[list[str], typer.Option("--department", help="supporting department; repeat")],
-    epsilon: Annotated[float, typer.Option(min=0.001, max=8, help="ε of the label, per household and period")] = 1.0,
-    mode: Annotated[str, typer.Option(help="evidence, sum-only or both")] = "both",
-    days: Annotated[int, typer.Option(min=1, help="days until it expires")] = 365,
-    runs: Annotated[int, typer.Option(min=1, help="runs that it allows")] = 5,
-    min_key_holders: Annotated[int, typer.Option(min=2)] = 3,
-    bits_per_year: Annotated[int, typer.Option(min=1, help="evidence bits per person and year")] = 60,
-    lines: Annotated[bool, typer.Option(help="the released bits may also train the departments' lines")] = False,
-) -> None:
-    """Draft a grant that this department leads. Nobody is bound before every party has signed it."""
-    from department_nodes.officers import draft_grant, make_card
-    from department_nodes.trust import flower_public_key
-    from policies.contracts.drafting import GrantTerms
+@with_options_of(region_draft)
+def draft(home: HomeOption, out: Out, **terms: Any) -> None:
+    """Draft a grant that this department leads, in a file. Nobody is bound before every party has signed it."""
     from policies.contracts.grant import SignedGrant
 
-    node = open_home(home)
-    if not math.isfinite(epsilon):
-        raise typer.BadParameter("expected a number between 0.001 and 8", param_hint="--epsilon")
-    modes = {"evidence": ("evidence",), "sum-only": ("sum_only",), "both": ("evidence", "sum_only")}
-    if mode not in modes:
-        raise typer.BadParameter("expected evidence, sum-only or both", param_hint="--mode")
-    terms = GrantTerms(
-        project_id=project,
-        purpose=purpose,
-        target=target,
-        label_period=label_period,
-        epsilon_milli=round(1000 * epsilon),
-        days=days,
-        runs_allowed=runs,
-        min_key_holders=min_key_holders,
-        bits_per_person_and_year=bits_per_year,
-        modes=cast(tuple[Literal["evidence", "sum_only"], ...], modes[mode]),
-        lines=lines,
-    )
-    grant = draft_grant(node, make_card(node, flower_public_key(node)), departments, terms)
+    grant = region_draft(open_home(home), **terms)
     write_and_name(out, SignedGrant(grant=grant).to_bytes())
     console.fact("drafted", {"hash": grant.digest()}, as_json=False)
 
@@ -80,7 +54,7 @@ def preview(
         return
     for key in shown["keys"]:
         print(console.text(key, **shown["texts"]))
-    console.rows(["step", "receiver", "kind", "items", "bytes"], shown["leaves"], as_json=False)
+    show_leaves(shown["leaves"])
     if shown["refusal"] is None:
         print(console.text("preview.allowed"))
     else:
@@ -93,10 +67,12 @@ def sign(
     grant: Annotated[Path, typer.Argument(metavar="GRANT")],
     home: HomeOption,
     out: Annotated[Path | None, typer.Option(help="where to write the signed grant")] = None,
-    submit: Annotated[bool, typer.Option(help="send the signature to the coordinator")] = False,
     yes: Yes = False,
 ) -> None:
-    """Sign a grant for this department, after the guard has checked it. Read `preview` first."""
+    """Sign a grant in a file for this department, after the guard has checked it. Read `preview` first.
+
+    A request at the coordinator is approved with `approve`, which signs and sends.
+    """
     from department_nodes.engine import NodeEngine
     from department_nodes.grant_clauses import verify_grant_terms
     from department_nodes.officers import sign_as_owner
@@ -106,16 +82,12 @@ def sign(
     unsigned = read_grant(grant)
     verify_grant_terms(unsigned.grant, engine.site(), int(time.time()))
     department = engine.home.config.department
-    if sys.stdin.isatty() and not yes:
-        typer.confirm(console.text("confirm_sign", department=department), abort=True, err=True)
+    ask("confirm_sign", yes, department=department)
     signed = sign_as_owner(engine, unsigned)
     if out is not None:
         write_and_name(out, signed.to_bytes())
-    elif not submit:
+    else:
         print(signed.to_bytes().decode())
-    if submit:
-        client = connect(engine.home)
-        client.put_bytes(f"/v1/projects/{signed.grant.project_id}/grant", signed.to_bytes())
     counts = {
         "count": len(signed.signatures),
         "needed": sum(needed.count for needed in required_signatures(signed.grant)),

@@ -12,7 +12,8 @@ import typer
 from command_line.console import ExitCode, ending_with_code, show_time
 from command_line.documents import read_document_bytes, write_atomically
 from crypto.errors import DoudiError
-from department_nodes.cli.start import AsJson, HomeOption, console, open_home, write_and_name
+from department_nodes.cli.governance_commands import list_rows, shown_list
+from department_nodes.cli.start import AsJson, HomeOption, connect, console, open_home, write_and_name
 from department_nodes.config import NodeConfig, SitePolicy
 from department_nodes.home import OFFICERS_FOLDER, NodeHome
 
@@ -153,10 +154,12 @@ def run(home: HomeOption) -> None:
 @app.command()
 @ending_with_code
 def status(home: HomeOption, as_json: AsJson = False) -> None:
-    """Show this node: what it has spent, its latest steps and its latest refusals."""
+    """Show this node: what it has spent, its runs, requests that wait, revocation lists, latest steps and refusals."""
     from department_nodes import accounts_of_runs as accounts
     from department_nodes.engine import NodeEngine
     from department_nodes.extract import check as check_extract
+    from department_nodes.run_order import unfinished_runs
+    from department_nodes.store.session import transaction
 
     engine = NodeEngine(open_home(home))
     spent = accounts.usage(engine)
@@ -168,16 +171,40 @@ def status(home: HomeOption, as_json: AsJson = False) -> None:
         "epsilon": spent.label_epsilon_milli / 1000,
         "bits": spent.evidence_bits_per_person,
     }
+    with transaction(engine.db) as session:
+        active = unfinished_runs(session, int(engine.clock()))
+    lists, waiting = list_rows(engine.home, int(engine.clock())), _waiting_requests(engine.home)
     found, refused = accounts.steps(engine), accounts.refusals(engine)
     if as_json:
-        print(json.dumps({**facts, "steps": found, "refusals": refused}, ensure_ascii=False, sort_keys=True))
+        more = {"active_runs": active, "revocation_lists": lists, "waiting_requests": waiting}
+        more |= {"steps": found, "refusals": refused}
+        print(json.dumps({**facts, **more}, ensure_ascii=False, sort_keys=True))
         return
     console.fact("status", facts, as_json=False)
+    most = engine.home.config.policy.max_concurrent_runs
+    print(console.text("status.active", active=len(active), most=most, runs=", ".join(active) or "–"))
+    if waiting is None:
+        print(console.text("status.unreachable"))
+    else:
+        print(console.text("status.waiting", numbers=", ".join(map(str, waiting)) or "–"))
+    print(console.text("status.lists"))
+    shown = [shown_list(row) for row in lists]
+    console.rows(["party", "number", "issued_at", "age", "limit_age", "state"], shown, as_json=False)
     if found:
         console.rows(["run", "attempt", "step", "state", "seconds"], found, as_json=False)
     if refused:
         rows = [{**row, "at": show_time(row["at"])} for row in refused]
         console.rows(["at", "event", "run", "step", "code"], rows, as_json=False)
+
+
+def _waiting_requests(node: NodeHome) -> list[int] | None:
+    """Return the numbers of the requests that wait for this department; None where the coordinator does not tell."""
+    from department_nodes.governance.requests import waiting_requests
+
+    try:
+        return waiting_requests(connect(node), node.config.department)
+    except DoudiError:
+        return None
 
 
 def _columns(node: NodeHome) -> tuple[str, ...]:

@@ -1,8 +1,10 @@
 """What every command of `doudi node` starts from: the folder, the way to the coordinator, reading and writing documents."""
 
 import logging
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -49,3 +51,17 @@ def write_and_name(path: Path, data: bytes) -> None:
     """Write a document in one step and name the file on stderr. Raises `file.unwritable`."""
     write_document(path, data)
     note(str(path))
+
+
+def show_leaves(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print what would leave the node, with the words for what leaves without a run in the officer's language."""
+    from department_nodes.preview import ANY_TIME
+
+    shown = [{**row, "step": console.text(ANY_TIME) if row["step"] == ANY_TIME else row["step"]} for row in rows]
+    console.rows(["step", "receiver", "kind", "items", "bytes"], shown, as_json=False)
+
+
+def ask(key: str, yes: bool, **values: object) -> None:
+    """Ask the officer on a terminal; without one, the command itself is the consent. Ends the command on no."""
+    if sys.stdin.isatty() and not yes:
+        typer.confirm(console.text(key, **values), abort=True, err=True)

@@ -20,6 +20,13 @@ _LOWEST_BASE_RATE, _HIGHEST_BASE_RATE = 0.02, 0.98
 # Equal rows in different batches of a matrix product differ in the last bits of a float32. Values nearer than this count as
 # tied, so that no edge runs between them and people with equal columns always get equal levels.
 _TIE_WIDTH = 1e-5
+# What a number of the sum-only mode may tell about one person, were it seen alone.
+SUM_BITS_PER_PERSON = math.ceil(math.log2(2 * LARGEST_SUM_ONLY_CODE + 1))
+
+
+def level_bits(levels: int) -> int:
+    """Return how many bits one of so many levels tells about a person at most, rounded up; at least 1."""
+    return max(1, math.ceil(math.log2(max(2, levels))))
 
 
 def fit_level_edges(

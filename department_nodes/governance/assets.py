@@ -3,14 +3,25 @@
 The newest registration lies in the node's folder. Its revision grows with every change and is never used for two contents.
 """
 
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
+
+from command_line.documents import write_atomically
+from command_line.paging import every_item
+from crypto.errors import DoudiError
+from department_nodes.client import CoordinatorClient
 from department_nodes.engine import NodeEngine
 from department_nodes.home import ASSET_FILE, IDENTITY_KEY, NodeHome
 from department_nodes.store.journal import Event, EventType, record
 from department_nodes.store.session import transaction
-from command_line.documents import write_atomically
 from policies.contracts.assets import AssetRegistration, SignedAsset, sign_asset
+from policies.contracts.base import Slug
 from policies.standards.loader import load_dataset_standard
 from policies.standards.tier_loader import load_tier
+
+ASSETS_PATH = "/v1/assets"
 
 
 def sign_registration(engine: NodeEngine, *, withdrawn: bool = False) -> SignedAsset:
@@ -39,9 +50,40 @@ def known_registration(home: NodeHome) -> SignedAsset | None:
     return SignedAsset.parse(path.read_bytes()) if path.is_file() else None
 
 
+class AssetRow(BaseModel):
+    """An asset in the coordinator's catalogue. Untrusted, so every field has its form."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    owner: Slug
+    dataset: Slug
+    region: Slug
+    people: Annotated[int, Field(ge=0)]
+    tier: Slug
+    steward: Slug
+    allowed_purposes: tuple[Slug, ...]
+    revision: Annotated[int, Field(ge=1)]
+    withdrawn: bool = False
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def state(self) -> str:
+        """Whether requests may name it."""
+        return "withdrawn" if self.withdrawn else "registered"
+
+
+def list_assets(client: CoordinatorClient) -> Iterator[AssetRow]:
+    """Yield the catalogue as the coordinator tells it. Raises `coordinator.bad_answer`."""
+    for item in every_item(client.get, ASSETS_PATH):
+        try:
+            yield AssetRow.model_validate(item)
+        except ValidationError:
+            raise DoudiError("coordinator.bad_answer", "the coordinator's catalogue has the wrong form") from None
+
+
 def asset_path(asset: AssetRegistration) -> str:
     """Return the address of the asset in the coordinator's catalogue."""
-    return f"/v1/assets/{asset.owner}/{asset.dataset}"
+    return f"{ASSETS_PATH}/{asset.owner}/{asset.dataset}"
 
 
 def _present_asset(engine: NodeEngine, revision: int, now_s: int, withdrawn: bool) -> AssetRegistration:

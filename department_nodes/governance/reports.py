@@ -4,6 +4,7 @@ The site policy can withhold it (`report_to_centre = false`). The newest report 
 """
 
 import math
+from typing import Any, Protocol
 
 from sqlalchemy import select
 
@@ -30,6 +31,37 @@ from policies.contracts.node_reports import (
 
 NEWEST_SENT = 200
 NEWEST_REFUSALS = 50
+
+
+class ReportReceiver(Protocol):
+    """The one call of the coordinator that a report goes through."""
+
+    def put_bytes(self, path: str, body: bytes) -> Any:
+        """Return the JSON answer of a PUT of a signed document."""
+
+
+class Reporter:
+    """Sends the node's report when something has changed, and the newest one when the node starts."""
+
+    def __init__(self, engine: NodeEngine, client: ReportReceiver) -> None:
+        self._engine = engine
+        self._client = client
+        self._sent_number = 0
+
+    def report(self) -> bool:
+        """Send the report if the site allows it and this process has not sent it yet; return whether it was sent.
+
+        Raises `coordinator.unreachable` or the coordinator's code; the next call sends it then.
+        """
+        home = self._engine.home
+        if not home.config.policy.report_to_centre:
+            return False
+        signed = sign_new_report(self._engine) or known_report(home)
+        if signed is None or signed.report.number == self._sent_number:
+            return False
+        self._client.put_bytes(f"/v1/parties/{home.config.department}/report", signed.to_bytes())
+        self._sent_number = signed.report.number
+        return True
 
 
 def sign_new_report(engine: NodeEngine) -> SignedNodeReport | None:

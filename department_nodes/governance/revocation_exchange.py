@@ -1,7 +1,7 @@
 """Exchanging revocation lists through the coordinator, which can withhold or repeat them, and nothing else.
 
-What comes is verified with pinned keys, so a forged or older list changes nothing; what does not come makes the known lists too old,
-and then this node stops (`department_nodes/revocations.py`). Bad lists are recorded, and the good ones of the same answer kept.
+What comes is verified with pinned keys, so a forged or older list changes nothing; what does not come makes the known lists too
+old, and then this node stops (`department_nodes/revocations.py`). Bad lists are recorded, the good ones of the same answer kept.
 """
 
 import logging
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from crypto.errors import DoudiError
 from department_nodes.engine import NodeEngine
 from department_nodes.home import CENTRE
+from department_nodes.retention import end_grants
 from department_nodes.revocations import accept_list, is_due, issue_list, known_lists
 from department_nodes.store.journal import Event, EventType, record
 from department_nodes.store.session import transaction
@@ -23,6 +24,7 @@ log = logging.getLogger("doudi.node")
 LISTS_PATH = "/v1/revocations"
 # More parties than any centre has; a longer answer is read no further.
 MOST_LISTS = 5_000
+PAUSE_S = 5.0
 
 
 class Lists(Protocol):
@@ -43,6 +45,7 @@ class RevocationExchange:
         self._client = client
         # What was told once is not told again every half minute.
         self._told: set[tuple[str, str, int]] = set()
+        self._asked_at = 0.0
 
     def exchange(self) -> bool:
         """Take every party's newest list and hand in the own one; return whether a list came that was newer.
@@ -52,6 +55,9 @@ class RevocationExchange:
         home, now_s = self._engine.home, int(self._engine.clock())
         offered = _parse_lists(self._client.get(LISTS_PATH))
         newer = [item for item in offered if self._accept(item, now_s)]
+        if newer:
+            # What another party took back is destroyed at once, not at the next look for ended grants.
+            end_grants(self._engine)
         own = home.config.department
         # After the others' lists: a node restored from a backup finds its own newer list among them, and counts on from there.
         self._renew(now_s)
@@ -61,8 +67,13 @@ class RevocationExchange:
             self._client.put_bytes(f"{LISTS_PATH}/{own}", mine.to_bytes())
         return bool(newer)
 
-    def is_lacking(self, grant: GrantBase) -> bool:
-        """Return whether a list that a run of this grant needs is missing or too old."""
+    def exchange_if_lacking(self, grant: GrantBase) -> None:
+        """Exchange lists, if one that a run of this grant needs is missing or too old; not again within a few seconds."""
+        if self._is_lacking(grant) and self._engine.clock() - self._asked_at >= PAUSE_S:
+            self._asked_at = self._engine.clock()
+            self.exchange()
+
+    def _is_lacking(self, grant: GrantBase) -> bool:
         home, now_s = self._engine.home, int(self._engine.clock())
         lists, limit_s = known_lists(home), home.config.policy.max_revocation_age_hours * 3600
         needed = {CENTRE, *grant.departments} - {home.config.department}

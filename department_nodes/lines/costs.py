@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from department_nodes.privacy.accountant import calibrate_distributed, calibrate_noise, epsilon
 from department_nodes.privacy.mechanisms import DistributedTerms, GaussianSteps, distributed_terms
+from department_nodes.privacy.plans import DISCRETE_GAUSSIAN, GAUSSIAN, Mechanism
 from department_nodes.training.dp_sgd import DpSgdSpec
 from policies.contracts.line_grant import MILLION, LineGrant, honest_survivors
 from policies.standards.loader import load_dataset_standard
@@ -25,6 +26,19 @@ def round_terms(grant: LineGrant) -> DistributedTerms:
     training = grant.training
     honest = honest_survivors(grant.aggregation.min_survivors, training.honest_percent)
     return distributed_terms(training.clip_norm, training.noise_multiplier, line_parameters(grant), honest)
+
+
+def planned_round(grant: LineGrant) -> Mechanism:
+    """Return the mechanism of one round of a line, as the node's budget reserves and charges it."""
+    training = grant.training
+    discrete = training.placement == "distributed"
+    return Mechanism(
+        mechanism=DISCRETE_GAUSSIAN if discrete else GAUSSIAN,
+        sigma_milli=training.noise_multiplier_milli,
+        sample_rate_ppm=training.sample_rate_ppm,
+        steps_per_round=training.local_steps,
+        rho_billionths=round_terms(grant).rho_billionths if discrete else 0,
+    )
 
 
 def line_epsilon(grant: LineGrant, delta_exponent: int) -> float:

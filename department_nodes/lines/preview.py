@@ -17,8 +17,8 @@ TEXT_KEYS = ("preview.heading", "preview.line_terms", "preview.line_privacy", "p
 
 
 def preview_line(home: NodeHome, signed: SignedGrant, now_s: int) -> dict[str, Any]:
-    """Return the messages of one run of a line, the terms, its ε by the accountant, and the refusal if there would be one."""
-    from department_nodes.lines.costs import line_epsilon, line_parameters
+    """Return the terms of a line, the ε of a run by the accountant, and the refusal if there would be one."""
+    from department_nodes.lines.costs import line_epsilon
 
     grant, config = signed.line_grant, home.config
     me, training = grant.share(config.department), grant.training
@@ -29,7 +29,6 @@ def preview_line(home: NodeHome, signed: SignedGrant, now_s: int) -> dict[str, A
         refusal = {"code": error.code, "message": error.message}
     return {
         "refusal": refusal,
-        "leaves": _leaves(grant, me.department, line_parameters(grant)),
         "keys": TEXT_KEYS,
         "texts": {
             "department": me.department,
@@ -60,7 +59,8 @@ def preview_line(home: NodeHome, signed: SignedGrant, now_s: int) -> dict[str, A
     }
 
 
-def _leaves(grant: LineGrant, me: str, parameters: int) -> list[dict[str, Any]]:
+def line_leaves(grant: LineGrant, me: str, parameters: int) -> list[dict[str, Any]]:
+    """Return every message of one run of a line, with its receiver and size."""
     rounds, others = grant.training.rounds, [name for name in grant.departments if name != me]
     rows: list[dict[str, Any]] = []
 

@@ -5,7 +5,7 @@ keeps the charge. Everything that decides privacy comes from the signed grant, n
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,10 @@ from sqlalchemy import Engine
 from crypto import discrete_gaussian, fixed_point
 from crypto.errors import DoudiError
 from department_nodes.lines.budgets import budget_account
-from department_nodes.lines.costs import round_terms
+from department_nodes.lines.costs import planned_round
 from department_nodes.lines.released_bits import find_released_bits
 from department_nodes.privacy.budget import BudgetAccount
-from department_nodes.privacy.plans import DISCRETE_GAUSSIAN, GAUSSIAN, Plan
+from department_nodes.privacy.plans import Plan
 from department_nodes.privacy.randomness import NoiseSource, require_protecting
 from department_nodes.steps.context import AdoptedModel, StepContext
 from department_nodes.steps.linkage import rows_digest
@@ -86,21 +86,16 @@ class LineTrainer:
         budget = self._budget(context)
         if budget.is_reserved(manifest.run_id, manifest.attempt):
             return
-        discrete = training.placement == "distributed"
         budget.reserve(
             Plan(
                 run_id=manifest.run_id,
                 attempt=manifest.attempt,
                 project_id=context.request.project_id,
                 grant_hash=context.request.grant_hash,
-                mechanism=DISCRETE_GAUSSIAN if discrete else GAUSSIAN,
-                sigma_milli=training.noise_multiplier_milli,
-                sample_rate_ppm=training.sample_rate_ppm,
-                steps_per_round=training.local_steps,
-                rho_billionths=round_terms(context.request.line).rho_billionths if discrete else 0,
                 # An attempt that goes on from a checkpoint needs the rounds that are left.
                 rounds=training.rounds - context.request.round + 1,
                 expires_at=manifest.expires_at,
+                **asdict(planned_round(context.request.line)),
             )
         )
 

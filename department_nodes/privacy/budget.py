@@ -193,6 +193,12 @@ class BudgetAccount:
             history=tuple(entries),
         )
 
+    def with_rounds(self, per_round: Mechanism, rounds: int) -> float:
+        """Return the asset's ε if so many rounds came on top of all that is charged or reserved. Changes nothing."""
+        with transaction(self._engine) as session:
+            history = self._history(self._attempts(session))
+        return self._epsilon(sorted_history(Counter(dict(history)) + Counter({per_round: rounds})))
+
     def _lock(self, session: Session) -> None:
         """Hold the asset's account until the transaction ends."""
         session.execute(_LOCK, {"asset": self._asset})

@@ -5,7 +5,6 @@ coordinator: ciphertext for every slot; it forwards the slots of the lead's regi
 it. This department: one randomised bit and one held-out flag per household of its own people.
 """
 
-import math
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -18,7 +17,7 @@ from crypto.errors import DoudiError
 from crypto.masking import mask_vector
 from crypto.randomised_response import debias, keep_threshold
 from department_nodes.evidence.disclosure import DisclosureCap
-from department_nodes.evidence.levels import LARGEST_SUM_ONLY_CODE
+from department_nodes.evidence.levels import SUM_BITS_PER_PERSON, level_bits
 from department_nodes.evidence.outcome import LevelRules, evidence_levels, sum_codes
 from department_nodes.extract import Extract
 from department_nodes.lines.released_bits import BITS_VALUE, pack_bits
@@ -30,7 +29,6 @@ from policies.contracts.grant import Grant, Operation
 from policies.contracts.steps import Step
 
 MODEL_VALUE = "model"
-SUM_BITS_PER_PERSON = math.ceil(math.log2(2 * LARGEST_SUM_ONLY_CODE + 1))
 FloatArray = np.ndarray[Any, np.dtype[np.float32]]
 
 
@@ -152,8 +150,7 @@ def _add_evidence(
         result.facts["evidence_withheld"] = error.code
         return
     result.reports["disclosure"] = outcome.report
-    bits = max(1, math.ceil(math.log2(max(2, outcome.level_count))))
-    total_bits = bits + (SUM_BITS_PER_PERSON if context.request.mode == "both" else 0)
+    total_bits = level_bits(outcome.level_count) + (SUM_BITS_PER_PERSON if context.request.mode == "both" else 0)
     cap_bits = min(terms.bits_per_person_and_year, policy.max_evidence_bits_per_person_and_year)
     # The charge is durable from here: a crash after it repeats only the sealing and the send.
     context.accounts.charge_evidence(total_bits, cap_bits)
