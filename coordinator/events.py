@@ -83,6 +83,7 @@ class EventType(StrEnum):
     REQUEST_REVOKED = "request.revoked"
     REQUEST_EXHAUSTED = "request.exhausted"
     REVOCATIONS_PUBLISHED = "revocation.published"
+    REVOCATION_WISHED = "revocation.wished"
 
 
 @dataclass(frozen=True)

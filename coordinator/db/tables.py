@@ -18,7 +18,7 @@ from coordinator.parties.models import PartyRow, RequestNonceRow
 from coordinator.projects.models import ProjectRow
 from coordinator.reports.models import NodeReportRow
 from coordinator.requests.models import AccessRequestRow, RequestDecisionRow, RequestPartyRow, RequestTransitionRow
-from coordinator.revocations.models import RevocationListRow, RevokedGrantRow
+from coordinator.revocations.models import RevocationListRow, RevocationWishRow, RevokedGrantRow
 from coordinator.runs.models import KeyOfferRow, RunResultRow, RunRow, RunStepRow
 
 metadata = Base.metadata
@@ -48,6 +48,7 @@ __all__ = [
     "RequestPartyRow",
     "RequestTransitionRow",
     "RevocationListRow",
+    "RevocationWishRow",
     "RevokedGrantRow",
     "RunResultRow",
     "RunRow",

@@ -1,9 +1,9 @@
-"""Tables of the revocation lists, as their parties signed them, and of the grants that they name."""
+"""Tables of the revocation lists, as their parties signed them, of the grants that they name, and of who asked for one."""
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from coordinator.db.base import Base, UnixSeconds
+from coordinator.db.base import Base, RowNumber, UnixSeconds
 
 
 class RevocationListRow(Base):
@@ -34,3 +34,27 @@ class RevokedGrantRow(Base):
     reason: Mapped[str] = mapped_column(String(20), comment="a RevocationReason")
     revoked_at: Mapped[int] = mapped_column(UnixSeconds, comment="time in the list, by its party's clock")
     list_number: Mapped[int] = mapped_column(BigInteger, comment="first list that named it")
+
+
+class RevocationWishRow(Base):
+    """That a person of a party asked at the console to take a grant back. It revokes nothing: the party's revocation key does."""
+
+    __tablename__ = "revocation_wishes"
+    # "What did my party ask for", for the home page.
+    __table_args__ = (Index("ix_revocation_wishes_party_number", "party", "number"),)
+
+    number: Mapped[int] = mapped_column(
+        RowNumber,
+        ForeignKey("access_requests.number"),
+        primary_key=True,
+        autoincrement=False,
+        comment="request of the grant",
+    )
+    # One wish of a party is enough; a second one of the same party would say nothing new.
+    party: Mapped[str] = mapped_column(
+        String(63), ForeignKey("parties.name"), primary_key=True, comment="for whom the person spoke"
+    )
+    account: Mapped[int] = mapped_column(Integer, comment="account number of the person")
+    reason: Mapped[str] = mapped_column(String(20), comment="a RevocationReason")
+    note: Mapped[str] = mapped_column(String(500), comment="in the person's words, or empty; never in an event")
+    at: Mapped[int] = mapped_column(UnixSeconds, comment="seconds since 1970 UTC")

@@ -16,9 +16,17 @@ _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _STATES = "'drafted', 'submitted', 'granted', 'active', 'expired', 'revoked', 'exhausted', 'withdrawn', 'refused'"
 # What was signed, decided or done is only ever added. The triggers stop mistakes and injected statements, not somebody who owns
 # the database.
-_APPEND_ONLY = ("asset_revisions", "request_decisions", "request_transitions", "revocation_lists", "revoked_grants")
+_APPEND_ONLY = (
+    "asset_revisions",
+    "request_decisions",
+    "request_transitions",
+    "revocation_lists",
+    "revoked_grants",
+    "revocation_wishes",
+)
 _TABLES = (
     "node_reports",
+    "revocation_wishes",
     "revoked_grants",
     "revocation_lists",
     "request_transitions",
@@ -255,6 +263,21 @@ def _create_revocations() -> None:
         sa.PrimaryKeyConstraint("party", "grant_hash", name="pk_revoked_grants"),
     )
     op.create_index("ix_revoked_grants_grant_hash", "revoked_grants", ["grant_hash"])
+    op.create_table(
+        "revocation_wishes",
+        sa.Column("number", _NUMBER, autoincrement=False, nullable=False, comment="request of the grant"),
+        sa.Column("party", sa.String(length=63), nullable=False, comment="for whom the person spoke"),
+        sa.Column("account", sa.Integer(), nullable=False, comment="account number of the person"),
+        sa.Column("reason", sa.String(length=20), nullable=False, comment="a RevocationReason"),
+        sa.Column(
+            "note", sa.String(length=500), nullable=False, comment="in the person's words, or empty; never in an event"
+        ),
+        sa.Column("at", sa.BigInteger(), nullable=False, comment="seconds since 1970 UTC"),
+        sa.ForeignKeyConstraint(["number"], ["access_requests.number"], name="fk_revocation_wishes_number"),
+        sa.ForeignKeyConstraint(["party"], ["parties.name"], name="fk_revocation_wishes_party"),
+        sa.PrimaryKeyConstraint("number", "party", name="pk_revocation_wishes"),
+    )
+    op.create_index("ix_revocation_wishes_party_number", "revocation_wishes", ["party", "number"])
 
 
 def _create_reports() -> None:
