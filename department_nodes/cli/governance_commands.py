@@ -26,12 +26,10 @@ def register_asset(
 ) -> None:
     """Register this department's data asset in the catalogue, or its changes: standard, people, tier, purposes, steward."""
     from department_nodes.engine import NodeEngine
-    from department_nodes.governance.assets import asset_path, sign_registration
+    from department_nodes.governance.assets import register
 
     node = open_home(home)
-    signed = sign_registration(NodeEngine(node), withdrawn=withdraw)
-    connect(node).put_bytes(asset_path(signed.asset), signed.to_bytes())
-    asset = signed.asset
+    asset = register(NodeEngine(node), connect(node), withdrawn=withdraw).asset
     facts = {
         "department": asset.owner,
         "dataset": asset.dataset,

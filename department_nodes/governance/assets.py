@@ -24,16 +24,28 @@ from policies.standards.tier_loader import load_tier
 ASSETS_PATH = "/v1/assets"
 
 
-def sign_registration(engine: NodeEngine, *, withdrawn: bool = False) -> SignedAsset:
+def register(engine: NodeEngine, client: CoordinatorClient, *, withdrawn: bool = False) -> SignedAsset:
+    """Register the asset, or its changes, in the catalogue, and return what is registered. Raises the coordinator's code."""
+    signed = sign_registration(engine, withdrawn=withdrawn)
+    answer = client.put_bytes(asset_path(signed.asset), signed.to_bytes())
+    # An operator may have withdrawn it at the console, which this node was not told: only a new revision brings it back.
+    if not withdrawn and isinstance(answer, dict) and answer.get("withdrawn") is True:
+        signed = sign_registration(engine, anew=True)
+        client.put_bytes(asset_path(signed.asset), signed.to_bytes())
+    return signed
+
+
+def sign_registration(engine: NodeEngine, *, withdrawn: bool = False, anew: bool = False) -> SignedAsset:
     """Return the asset as configuration and extract have it now, signed: the stored registration where nothing changed.
 
-    `withdrawn`: no request may name it any more. Raises `extract.faults`, for a registration says how many people there are.
+    `withdrawn`: no request may name it any more. `anew`: with a new revision in any case. Raises `extract.faults`, for a
+    registration says how many people there are.
     """
     home, now_s = engine.home, int(engine.clock())
     known = known_registration(home)
     revision = known.asset.revision + 1 if known is not None else 1
     asset = _present_asset(engine, revision, now_s, withdrawn)
-    if known is not None and _same_content(known.asset, asset):
+    if known is not None and not anew and _same_content(known.asset, asset):
         return known
     signed = sign_asset(asset, home.key(IDENTITY_KEY))
     # Before it is sent: from here the revision is taken, and a crash sends these bytes again rather than others with its number.

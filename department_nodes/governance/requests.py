@@ -7,6 +7,7 @@ officer sees and signs is decided from the document, which must have the hash th
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -24,7 +25,6 @@ from policies.contracts.grant import verify_grant_signature as verify_signature
 
 PATH = "/v1/requests"
 ACTS_FOLDER = "acts"
-OPEN_STATES = ("submitted", "granted")
 
 Number = Annotated[int, Field(ge=1, le=2**53)]
 State = Annotated[str, Field(pattern=r"^[a-z_]{1,20}$")]
@@ -90,10 +90,10 @@ def submit_request(client: CoordinatorClient, number: int) -> RequestAnswer:
     return _parse(RequestAnswer, client.post(f"{PATH}/{number}/submit", {}))
 
 
-def list_requests(client: CoordinatorClient, state: str = "") -> Iterator[RequestRow]:
-    """Yield the requests that name this department, in the coordinator's order."""
-    path = f"{PATH}?state={state}" if state else PATH
-    for item in every_item(client.get, path):
+def list_requests(client: CoordinatorClient, state: str = "", waits_for: str = "") -> Iterator[RequestRow]:
+    """Yield the requests that name this department, newest first, in a state, or those that wait for a party's people."""
+    wanted = urlencode({name: value for name, value in (("state", state), ("waits_for", waits_for)) if value})
+    for item in every_item(client.get, f"{PATH}?{wanted}" if wanted else PATH):
         yield _parse(RequestRow, item)
 
 
@@ -131,7 +131,7 @@ def waits_for(signed: SignedGrant, party: str) -> bool:
 def waiting_requests(client: CoordinatorClient, department: str, most: int = 50) -> list[int]:
     """Return the numbers of the open requests that people of this department must still sign, by their documents."""
     found: list[int] = []
-    for row in list_requests(client, "submitted"):
+    for row in list_requests(client, waits_for=department):
         if len(found) == most:
             break
         if waits_for(fetch_request(client, row.number).signed, department):

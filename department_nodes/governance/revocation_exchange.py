@@ -5,10 +5,13 @@ old, and then this node stops (`department_nodes/revocations.py`). Bad lists are
 """
 
 import logging
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any, Protocol
 
 from pydantic import ValidationError
 
+from command_line.paging import every_item
 from crypto.errors import DoudiError
 from department_nodes.engine import NodeEngine
 from department_nodes.home import CENTRE
@@ -53,7 +56,7 @@ class RevocationExchange:
         Raises `coordinator.unreachable`, `coordinator.bad_answer`, or the coordinator's code; known lists stay then.
         """
         home, now_s = self._engine.home, int(self._engine.clock())
-        offered = _parse_lists(self._client.get(LISTS_PATH))
+        offered = _readable(every_item(self._client.get, LISTS_PATH))
         newer = [item for item in offered if self._accept(item, now_s)]
         if newer:
             # What another party took back is destroyed at once, not at the next look for ended grants.
@@ -127,13 +130,10 @@ def _record(engine: NodeEngine, kind: EventType, signed: SignedRevocationList, n
         record(session, Event(kind, now_s, party=signed.content.party, code=code, counts=counts))
 
 
-def _parse_lists(answer: Any) -> list[SignedRevocationList]:
+def _readable(items: Iterable[Any]) -> list[SignedRevocationList]:
     """Return the lists of an untrusted answer; one that cannot be read is left out, as if it had been withheld."""
-    items = answer.get("items") if isinstance(answer, dict) else None
-    if not isinstance(items, list):
-        raise DoudiError("coordinator.bad_answer", "the coordinator's revocation lists have the wrong form")
     found = []
-    for item in items[:MOST_LISTS]:
+    for item in islice(items, MOST_LISTS):
         try:
             found.append(SignedRevocationList.model_validate(item))
         except ValidationError:
