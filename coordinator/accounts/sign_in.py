@@ -58,7 +58,7 @@ def give_password(context: AppContext, login_name: str, password: str, *, addres
         if account is not None:
             account.password_hash = newer_hash or account.password_hash
             return open_session(session, account, language=language, two_factor=False)
-    raise _refused()
+    raise sign_in_refused()
 
 
 def give_second_factor(context: AppContext, pending_token: str, code: str, *, address: str) -> str:
@@ -81,7 +81,7 @@ def give_second_factor(context: AppContext, pending_token: str, code: str, *, ad
             return open_session(session, account, language=language, two_factor=True)
         if is_locked(account, now_s(session)):
             end_session(session, pending_token)
-    raise _refused()
+    raise sign_in_refused()
 
 
 def sign_out(context: AppContext, token: str) -> None:
@@ -109,7 +109,7 @@ def change_password(context: AppContext, number: int, old: str, new: str, *, lan
             end_all_sessions(session, number)
             record_act(session, EventType.ACCOUNT_PASSWORD_CHANGED, oneself(account), account)
             return open_session(session, account, language=language, two_factor=True)
-    raise _refused()
+    raise sign_in_refused()
 
 
 def new_recovery_codes(context: AppContext, number: int, code: str) -> tuple[str, ...]:
@@ -119,7 +119,7 @@ def new_recovery_codes(context: AppContext, number: int, code: str) -> tuple[str
         if account is not None and confirm_presence(session, context, account, code):
             record_act(session, EventType.ACCOUNT_RECOVERY_CODES_REPLACED, oneself(account), account)
             return replace_recovery_codes(session, account)
-    raise _refused()
+    raise sign_in_refused()
 
 
 def confirm_presence(session: Session, context: AppContext, account: AccountRow, code: str) -> bool:
@@ -184,5 +184,6 @@ def _second_factor(session: Session, context: AppContext, account: AccountRow, c
     return False
 
 
-def _refused() -> DoudiError:
+def sign_in_refused() -> DoudiError:
+    """Return the one refusal of a name, a password or a code."""
     return DoudiError("account.sign_in_refused", "name, password or code are not right, or the account is locked")

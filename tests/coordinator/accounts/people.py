@@ -11,6 +11,7 @@ from coordinator.accounts.records import HOST
 from coordinator.accounts.register import NewAccount, add_account
 from coordinator.accounts.settings import AccountSettings, OidcSettings
 from coordinator.accounts.sign_in import give_password, give_second_factor
+from coordinator.authorization.rules_in_force import RulesInForce
 from coordinator.config import CoordinatorConfig
 from coordinator.context import AppContext
 from coordinator.db.session import open_engine
@@ -49,7 +50,7 @@ class Town:
     def __post_init__(self) -> None:
         engine = open_engine(self.config.resolved_database_url)
         parts = open_parts(self.config.home, self.config.accounts, self.oidc, engine)
-        self.context = AppContext(self.config, engine, lambda: self.now, lambda name, key: None, parts)
+        self.context = AppContext(self.config, engine, lambda: self.now, lambda name, key: None, parts, RulesInForce())
         with self.context.begin() as session:
             ensure_centre(session, self.config.centre_api_key)
             if session.get(PartyRow, DEPARTMENT) is None:

@@ -5,7 +5,7 @@
 import http from 'node:http';
 import Provider from 'oidc-provider';
 
-const REDIRECT = 'https://127.0.0.1:8443/console/sign-in/provider/back';
+const REDIRECT = 'https://127.0.0.1:8443/console/sign-in/oidc/callback';
 const PASSWORD = 'what the provider knows';
 
 const server = http.createServer();
