@@ -51,10 +51,12 @@ def refused_form(language: Language, error: DoudiError, fields: Mapping[str, str
     problem = PROBLEMS.get(error.code)
     if problem is None or (problem.status >= _SERVER_ERRORS and problem.retry_after_s is None):
         raise error
-    text = " ".join(language.problem(part) for part in (problem.detail, problem.next_step) if part)
+    sentences = [language.problem(part) for part in (problem.detail, problem.next_step) if part]
     wait_s = getattr(error, "retry_after_s", None) or problem.retry_after_s
     if wait_s is not None:
-        text = f"{text} {language.gettext('Time to wait:')} {language.duration(_minutes_up(wait_s))}"
+        waiting = language.gettext("Time to wait: %(time)s.")
+        sentences.append(waiting % {"time": language.duration(_minutes_up(wait_s))})
+    text = language.joined(sentences)
     return RefusedForm(problem.status, {(fields or {}).get(error.code, ""): text}, wait_s)
 
 

@@ -5,7 +5,7 @@ older than its source. `console` holds what the pages say, `problems` what refus
 and policies.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from gettext import GNUTranslations, NullTranslations
@@ -62,6 +62,10 @@ class Language:
     def problem(self, text: str) -> str:
         """Return a text of the problem table in this language."""
         return self.problems.gettext(text) if text else ""
+
+    def joined(self, sentences: Iterable[str]) -> str:
+        """Return sentences as one text; Chinese has no space between them."""
+        return ("" if self.code == "zh" else " ").join(sentences)
 
     def either(self, texts: BilingualText) -> str:
         """Return this language's text of a published pair."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
-from babel.messages import Catalog
+from babel.messages import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import write_po
 
@@ -23,7 +23,7 @@ _OPTIONS = {
     "**.html.j2": {"trim_blocks": "true", "lstrip_blocks": "true", "silent": "false", "extensions": "jinja2.ext.do"},
 }
 
-Message = str | tuple[str, ...]
+Text = str | tuple[str, ...]
 
 
 def used_messages(domain: str) -> Catalog:
@@ -34,27 +34,26 @@ def used_messages(domain: str) -> Catalog:
     return catalogue
 
 
-def _console_texts() -> Iterator[tuple[Message, tuple[str, int]]]:
+def _console_texts() -> Iterator[tuple[Text, tuple[str, int]]]:
     found = extract_from_dir(_FOLDER, _METHODS, _OPTIONS, _KEYWORDS)
     for file, line, text, _comments, _context in found:
         yield text, (file, line)
 
 
-def _problem_texts() -> Iterator[tuple[Message, tuple[str, int]]]:
+def _problem_texts() -> Iterator[tuple[Text, tuple[str, int]]]:
     for code, problem in PROBLEMS.items():
         for text in (problem.title, problem.detail, problem.next_step):
             if text:
                 yield text, (code, 1)
 
 
-def missing_messages(domain: str, code: str, folder: Path = LOCALE_FOLDER) -> Catalog:
+def missing_messages(domain: str, code: str, folder: Path = LOCALE_FOLDER) -> list[Message]:
     """Return what is said and has no translation in the files, or only a fuzzy one."""
-    have = read_catalogue(folder, code, domain)
-    missing = Catalog(domain=domain, fuzzy=False)
+    have, missing = read_catalogue(folder, code, domain), []
     for message in used_messages(domain):
         found = have.get(message.id) if message.id else None
         if message.id and (found is None or found.fuzzy or not found.string or not all(found.string)):
-            missing.add(message.id, locations=message.locations)
+            missing.append(message)
     return missing
 
 
@@ -74,9 +73,11 @@ def main() -> int:
     for domain in DOMAINS:
         missing = missing_messages(domain, "zh")
         lacking += len(missing)
-        if len(missing):
-            printed = BytesIO()
-            write_po(printed, missing, width=120, omit_header=True)
+        if missing:
+            catalogue, printed = Catalog(domain=domain), BytesIO()
+            for message in missing:
+                catalogue.add(message.id, locations=message.locations)
+            write_po(printed, catalogue, width=120, omit_header=True)
             sys.stdout.write(f"# {domain}.po lacks {len(missing)}\n{printed.getvalue().decode()}")
         for unused in unused_messages(domain, "zh"):
             sys.stdout.write(f"# {domain}.po: no longer said: {unused!r}\n")

@@ -9,10 +9,10 @@ from coordinator.console import static_files
 from coordinator.console.addresses import in_console
 from coordinator.console.errors import refusal_page, to_sign_in
 from coordinator.console.security import ConsoleHeaders, SignInNeeded
-from coordinator.console.views import enrolment, home, sign_in, standards
+from coordinator.console.views import account, enrolment, home, sign_in, standards
 from coordinator.problems import problem_response
 
-_VIEWS = (static_files, sign_in, enrolment, home, standards)
+_VIEWS = (static_files, sign_in, enrolment, account, home, standards)
 
 
 def mount_console(app: FastAPI) -> None:

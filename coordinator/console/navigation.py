@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from coordinator.accounts.sessions import SignedIn
+from coordinator.console.addresses import CONSOLE
 from coordinator.console.languages import N_
 
 
@@ -29,7 +30,7 @@ class Section:
 
 # Later features add their entry here, in the section where people look for it.
 MENU: tuple[Section, ...] = (
-    Section(N_("Work"), (Entry("/console", N_("Home")),)),
+    Section(N_("Work"), (Entry(CONSOLE, N_("Home")),)),
     Section(N_("Data"), (Entry("/console/standards", N_("Standards and tiers")),)),
     Section(N_("Oversight"), ()),
     Section(N_("Administration"), (Entry("/console/account", N_("My account")),)),
@@ -52,6 +53,6 @@ def current_path(path: str, menu: Sequence[Section] = MENU) -> str:
         entry.path
         for section in menu
         for entry in section.entries
-        if path == entry.path or path.startswith(f"{entry.path}/")
+        if path == entry.path or (entry.path != CONSOLE and path.startswith(f"{entry.path}/"))
     ]
     return max(fitting, key=len, default="")

@@ -17,7 +17,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "coordinator" / "console"))
 
 from console_server import ConsoleServer
-from people import PASSWORD
+from console_people import PASSWORD
 
 ROOT = Path(__file__).parents[2]
 ARTEFACTS = ROOT / "test-artefacts"
@@ -66,12 +66,18 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture
-def open_page(chromium: Any, console: ConsoleServer) -> Iterator[Callable[..., Any]]:
+def complaints() -> list[str]:
+    """What pages wrote into the browser's own console; empty at the end of every test."""
+    return []
+
+
+@pytest.fixture
+def open_page(chromium: Any, console: ConsoleServer, complaints: list[str]) -> Iterator[Callable[..., Any]]:
     """Return a function that opens a page: `open_page("/console", role="auditor", language="en", width_px=360)`.
 
     After the test, every page must have been free of errors in its own console: a violation of the content security policy is one.
     """
-    contexts, complaints = [], []
+    contexts = []
 
     def opened(
         path: str = "/console", *, role: str | None = None, language: str = "en", width_px: int = 1440, **options: Any

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from people import ROLES, Person, enrolled, session_token
+from console_people import ROLES, Person, enrolled, session_token
 
 from coordinator.app import create_app
 from coordinator.config import CoordinatorConfig
