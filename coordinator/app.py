@@ -8,15 +8,18 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
 from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from sqlalchemy.exc import OperationalError
 from starlette.types import Lifespan
 
 from coordinator import events_api
+from coordinator.accounts import api as accounts_api
 from coordinator.accounts.parts import open_parts
 from coordinator.authorization import api as authorization_api
 from coordinator.authorization.rules_in_force import RulesInForce
 from coordinator.border import Border
+from coordinator.catalogue import api as catalogue_api
 from coordinator.config import CoordinatorConfig
 from coordinator.console.mounting import mount_console, refusal
 from coordinator.context import AppContext, RegisterFlowerNode
@@ -29,18 +32,28 @@ from coordinator.parties.authentication import Authenticated
 from coordinator.parties.services import ensure_centre
 from coordinator.projects import api as projects_api
 from coordinator.refusals import answer_refusals
+from coordinator.reports import api as reports_api
+from coordinator.requests import api as requests_api
+from coordinator.requests.progress import advance_all
+from coordinator.revocations import api as revocations_api
 from coordinator.runs import api as runs_api
+from coordinator.runs import queue_api
 from coordinator.runs.scheduling import fail_overdue
-from crypto.canonical import canonical_json
 from crypto.errors import DoudiError
 
 HOUSEKEEPING_INTERVAL_S = 5.0
 API_VERSION = "1"
 _ROUTERS = (
+    accounts_api.router,
     parties_api.router,
     projects_api.router,
+    catalogue_api.router,
+    requests_api.router,
     grants_api.router,
+    revocations_api.router,
     runs_api.router,
+    queue_api.router,
+    reports_api.router,
     events_api.router,
     authorization_api.router,
 )
@@ -163,7 +176,8 @@ def _health() -> Health:
 
 def _description(request: Request, principal: Authenticated) -> Response:
     """Return the API's description (OpenAPI 3.1) to any authenticated principal."""
-    return Response(canonical_json(request.app.openapi()), media_type="application/json")
+    # The framework writes whole numbers of the schemas as floats, which canonical JSON has not.
+    return JSONResponse(request.app.openapi())
 
 
 def _no_superlink(_name: str, _public_key: str) -> None:
@@ -176,11 +190,14 @@ async def _keep_house(context: AppContext) -> None:
         await asyncio.sleep(HOUSEKEEPING_INTERVAL_S)
         with suppress(OperationalError):
             # A busy database is tried again at the next turn.
-            await asyncio.to_thread(_fail_overdue, context)
+            await asyncio.to_thread(_end_overdue, context)
 
 
-def _fail_overdue(context: AppContext) -> None:
+def _end_overdue(context: AppContext) -> None:
     with context.begin() as session:
         failed = fail_overdue(session, context.config.gathering_timeout_s)
+        moved = advance_all(session)
     if failed:
         logger.info("%d runs waited too long and were failed", failed)
+    if moved:
+        logger.info("%d requests changed their state by time or by their runs", moved)

@@ -59,16 +59,22 @@ the rules in `policies/authorization`. What is not one's own is "unknown".
 **Writes** may be sent again under one `Idempotency-Key`: within 24 hours the same request gets its first answer, with the header
 `Idempotency-Replayed: true`, and acts once.
 
-Nothing about a person is accepted or returned anywhere: names of parties, keys, counts, times and codes only.
+Nothing about a person is accepted or returned anywhere: names of parties, keys, counts, times and codes only. People who sign in
+are numbers of accounts; their login names are shown to those who administer accounts.
 """
 
 _TAGS = {
     "health": "Whether the API answers; the only address for strangers.",
     "description": "This document.",
+    "accounts": "Accounts of people, and everybody's own API tokens.",
     "parties": "Departments and the centre, with their public keys.",
     "projects": "One purpose, one lead, one region.",
-    "grants": "Signed agreements, and the gathering of their signatures.",
+    "catalogue": "Data assets, as their owners' nodes registered them.",
+    "requests": "Requests for access: drafts, decisions, signatures.",
+    "grants": "Signed agreements.",
+    "revocations": "What parties took back, as they signed it.",
     "runs": "Runs of grants, from fresh keys to results.",
+    "reports": "What nodes tell about themselves.",
     "events": "The record of what was done.",
     "authorization": "The rules in force, what they decided, and changes of them.",
 }

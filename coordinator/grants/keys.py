@@ -56,9 +56,7 @@ def merge_signatures(stored: SignedGrant, added: SignedGrant) -> SignedGrant:
     by_person: dict[tuple[str, str, str], GrantSignature] = {}
     for signature in (*stored.signatures, *added.signatures):
         by_person.setdefault((signature.party, signature.role, signature.key), signature)
-    people = [
-        (needed.party, needed.role, key) for needed in required_signatures(stored.grant) for key in needed.keys
-    ]
+    people = [(needed.party, needed.role, key) for needed in required_signatures(stored.grant) for key in needed.keys]
     return SignedGrant(grant=stored.grant, signatures=tuple(by_person[name] for name in people if name in by_person))
 
 

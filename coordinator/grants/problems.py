@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from coordinator.problem_types import Problem
 
 PROBLEMS: Mapping[str, Problem] = {
-    "grant.unknown": Problem(404, "No grant", "The project has no such grant.", "Have a party send the grant."),
+    "grant.unknown": Problem(404, "No grant", "The project has no such grant.", "Have the lead ask for one."),
     "grant.other_project": Problem(
         409,
         "Grant of another project",
@@ -26,11 +26,14 @@ PROBLEMS: Mapping[str, Problem] = {
     "grant.signature_missing": Problem(
         409, "Signatures missing", "Not every required party has signed the grant.", "Have the others sign."
     ),
-    "grant.too_many_drafts": Problem(
-        409, "Too many drafts", "The project has too many grants that nobody finished signing.", "Finish one of them."
-    ),
     "grant.not_yet_valid": Problem(409, "Not yet valid", "The grant is not valid yet.", "Wait for its first day."),
     "grant.expired": Problem(409, "Expired", "The grant has expired.", "Have the parties sign a new grant."),
+    "grant.revoked": Problem(
+        409, "Revoked", "A party has revoked the grant.", "Ask that party why; ask for a new grant."
+    ),
+    "grant.not_granted": Problem(
+        409, "Not granted", "The request for this grant was refused or withdrawn.", "Have the lead ask for a new one."
+    ),
     "grant.mode_not_allowed": Problem(
         409, "Mode not granted", "The grant does not allow this mode.", "Choose another."
     ),

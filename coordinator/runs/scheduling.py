@@ -30,15 +30,15 @@ NEWEST_FIRST = Order("runs", (RunRow.created_at, RunRow.run_id), newest_first=Tr
 def create_run(session: Session, principal: Principal, project_id: str, mode: Mode) -> RunRow:
     """Start a run: it begins to gather keys. Only the holder of the scheduling right.
 
-    Raises `project.unknown`, `project.closed`, `grant.unknown`, `authorization.denied`, `grant.signature_missing`,
-    `grant.not_yet_valid`, `grant.expired`, `grant.mode_not_allowed`, `grant.runs_exhausted`.
+    Raises `project.unknown`, `project.closed`, `grant.unknown`, `authorization.denied`, `grant.mode_not_allowed`,
+    `grant.runs_exhausted` and what `require_in_force` raises.
     """
     if get_project(session, project_id).state != "open":
         raise DoudiError("project.closed", "the project is closed")
     grant_row = find_grant(session, project_id)
     _require_scheduler(SignedGrant.parse(grant_row.document).grant, principal)
     now = now_s(session)
-    grant = require_in_force(grant_row, now)
+    grant = require_in_force(session, grant_row)
     try:
         verify_mode(grant, mode)
     except DoudiError:
@@ -139,7 +139,7 @@ def store_manifest(session: Session, principal: Principal, run_id: str, signed: 
     # (4)
     _require_enough(manifest, grant)
     move(row, RunState.SCHEDULED)
-    row.manifest = document
+    row.manifest, row.scheduled_at = document, now_s(session)
     record_run(session, EventType.RUN_SCHEDULED, principal, row, counts={"departments": len(manifest.offers)})
     return True
 
@@ -166,19 +166,20 @@ def request_stop(session: Session, principal: Principal, run_id: str) -> RunRow:
 def restart_run(session: Session, principal: Principal, run_id: str) -> RunRow:
     """Start a failed or stopped run again, as its next attempt with fresh keys. Only the scheduler.
 
-    Raises `run.unknown`, `authorization.denied`, `run.illegal_transition`, `grant.expired`, `grant.attempts_exhausted`.
+    Raises `run.unknown`, `authorization.denied`, `run.illegal_transition`, `grant.attempts_exhausted` and what
+    `require_in_force` raises.
     """
     row = get_run(session, run_id)
     grant_row = session.get_one(GrantRow, row.grant_hash)
     _require_scheduler(SignedGrant.parse(grant_row.document).grant, principal)
-    grant = require_in_force(grant_row, now_s(session))
+    grant = require_in_force(session, grant_row)
     if row.attempt >= grant.attempts_allowed and row.state in (RunState.FAILED, RunState.STOPPED):
         raise DoudiError("grant.attempts_exhausted", "all attempts of this run are used", "Start another run.")
     move(row, RunState.GATHERING_KEYS)
     row.attempt += 1
     row.attempt_at = now_s(session)
     row.reason_code, row.manifest, row.flower_run_id = "", None, None
-    row.started_at, row.finished_at, row.stop_requested = None, None, False
+    row.scheduled_at, row.started_at, row.finished_at, row.stop_requested = None, None, None, False
     record_run(session, EventType.RUN_RESTARTED, principal, row)
     return row
 

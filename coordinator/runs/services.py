@@ -180,7 +180,8 @@ def finish_run(session: Session, run_id: str, metrics: Mapping[str, Any]) -> Non
     if size > MAXIMUM_METRICS_BYTES:
         raise DoudiError("run.metrics_too_large", "the metrics are above 256 KiB")
     move(row, RunState.FINISHED)
-    row.finished_at = now_s(session)
+    # A stop that was asked for too late leaves no reason behind.
+    row.finished_at, row.reason_code = now_s(session), ""
     session.add(RunResultRow(run_id=run_id, attempt=row.attempt, metrics=text))
     record_run(session, EventType.RUN_FINISHED, COORDINATOR, row, counts={"metrics_bytes": size})
 
@@ -194,9 +195,29 @@ def fail_run(session: Session, run_id: str, code: str) -> None:
     if row.state in (RunState.FINISHED, RunState.FAILED, RunState.STOPPED):
         return
     if code == STOPPED_CODE and row.stop_requested:
-        end(session, row, RunState.STOPPED, EventType.RUN_STOPPED, COORDINATOR, code)
+        # Who asked for the stop may have left a reason of their own.
+        end(session, row, RunState.STOPPED, EventType.RUN_STOPPED, COORDINATOR, row.reason_code or code)
     else:
         end(session, row, RunState.FAILED, EventType.RUN_FAILED, COORDINATOR, safe_code(code))
+
+
+def stop_runs_of_grant(session: Session, grant_hash: str, code: str, actor: Principal | str) -> int:
+    """Stop every run of a grant that ended: at once before its first step, else between two steps. Return how many.
+
+    `code`: why, which becomes the runs' reason.
+    """
+    alive = [state.value for state in (RunState.GATHERING_KEYS, RunState.SCHEDULED, RunState.RUNNING)]
+    rows = session.scalars(select(RunRow).where(RunRow.grant_hash == grant_hash, RunRow.state.in_(alive))).all()
+    for row in rows:
+        if row.stop_requested:
+            continue
+        row.stop_requested = True
+        if row.state == RunState.RUNNING:
+            row.reason_code = code
+            record_run(session, EventType.RUN_STOP_REQUESTED, actor, row, code)
+        else:
+            end(session, row, RunState.STOPPED, EventType.RUN_STOPPED, actor, code)
+    return len(rows)
 
 
 def end(session: Session, row: RunRow, state: RunState, kind: EventType, actor: Principal | str, code: str) -> None:

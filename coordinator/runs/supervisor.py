@@ -1,4 +1,4 @@
-"""Starts a child process for each scheduled run, starts it again when it was killed, and ends it when a stop is asked for.
+"""Starts a child process for each scheduled run whose turn it is, starts it again when it was killed, ends it when asked to.
 
 What a run did lies in the database and in the run folder, so killing the coordinator, a child or the SuperLink loses nothing:
 the next child goes on from there, and a run that cannot go on ends with a code. Times are stated below; nothing waits for ever.
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -22,7 +23,8 @@ from coordinator.db.session import begin, open_engine, read
 from coordinator.federation.flower_control import FlowerControl
 from coordinator.federation.run_child import EXIT_ENDED
 from coordinator.federation.shell_bundle import shell_bundle
-from coordinator.runs.services import STOPPED_CODE, fail_run, load_run, runs_in_state, stop_requested
+from coordinator.runs.queueing import load_queue
+from coordinator.runs.services import STOPPED_CODE, RunView, fail_run, load_run, runs_in_state, stop_requested
 from coordinator.runs.states import RunState
 from crypto.errors import DoudiError
 
@@ -89,13 +91,30 @@ class Supervisor:
             watched = self._watched.setdefault(run_id, _Watched(view.attempt))
             if watched.attempt != view.attempt:
                 self._forget(run_id)
-                watched = self._watched[run_id] = _Watched(view.attempt)
+                self._watched[run_id] = _Watched(view.attempt)
+        startable = self._startable(views)
+        for run_id in views:
+            watched = self._watched[run_id]
             if run_id in stops:
                 self._end_run(run_id, STOPPED_CODE)
             elif watched.process is None:
-                self._start_child(run_id, watched)
+                if run_id in startable:
+                    self._start_child(run_id, watched)
             elif watched.process.poll() is not None:
                 self._child_ended(run_id, watched, watched.process.returncode)
+
+    def _startable(self, views: Mapping[str, RunView]) -> frozenset[str]:
+        """Return the runs that may have a process: those that had one, and those whose turn it is."""
+        # A run that began keeps its place when its process is killed, else a crash would send it to the end of the queue.
+        begun = frozenset(
+            run_id
+            for run_id, view in views.items()
+            if view.state is RunState.RUNNING or self._watched[run_id].starts > 0
+        )
+        if len(begun) == len(views):
+            return begun
+        with read(self._engine) as session:
+            return begun | load_queue(session, begun).startable
 
     def _start_child(self, run_id: str, watched: _Watched) -> None:
         if time.monotonic() < watched.not_before:
