@@ -21,6 +21,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "the shipped rules are in force; their hash: {policy_hash}",
         "现行规则为程序自带的规则；哈希：{policy_hash}",
     ),
+    "description_written": ("description of the API written to {path}", "接口说明已写入 {path}"),
     "running": ("the API listens on https://{host}:{port}", "接口正在监听 https://{host}:{port}"),
     "registered": (
         "registered: {department}, {people} people, fingerprint {fingerprint}",

@@ -11,6 +11,7 @@ import typer
 from command_line.console import LANGUAGE_OPTION, Language
 from coordinator.cli import (
     account_commands,
+    description_commands,
     grant_commands,
     host_commands,
     party_commands,
@@ -24,7 +25,15 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (host_commands, account_commands, party_commands, grant_commands, record_commands, rules_commands):
+for group in (
+    host_commands,
+    account_commands,
+    party_commands,
+    grant_commands,
+    record_commands,
+    rules_commands,
+    description_commands,
+):
     app.registered_commands += group.app.registered_commands
 
 
