@@ -15,6 +15,8 @@ from policies.authorization.coordinator_rules import parse_version, shipped_engi
 from policies.authorization.engine import PolicyEngine
 
 _KEPT = 8
+# Made once: it is asked at every decision.
+_ACTIVE_HASH = select(PolicyVersionRow.policy_hash).where(PolicyVersionRow.state == "active")
 
 
 class RulesInForce:
@@ -32,7 +34,7 @@ class RulesInForce:
 
     def engine(self, session: Session) -> PolicyEngine:
         """Return the rules that are in force in the session's transaction. Raises `policy.not_loadable`."""
-        active = session.scalar(select(PolicyVersionRow.policy_hash).where(PolicyVersionRow.state == "active"))
+        active = session.scalar(_ACTIVE_HASH)
         engine = shipped_engine() if active is None else self._parsed.get(active) or self._load(session, active)
         self._newest = engine
         return engine

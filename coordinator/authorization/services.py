@@ -55,6 +55,8 @@ def authorise(
     Ask it before the act: on a denial the session is rolled back. Raises `authorization.denied`, or `policy.not_loadable`.
     """
     decision = context.rules.engine(session).decide(question(principal, action, resource, extra, values))
+    if decision.allowed and action in READS:
+        return decision
     row = DecisionRow(
         at=now_s(session),
         principal_kind=principal.kind,
@@ -69,9 +71,8 @@ def authorise(
         policy_hash=decision.policy_hash,
     )
     if decision.allowed:
-        if action not in READS:
-            session.add(row)
-            session.flush()
+        session.add(row)
+        session.flush()
         return decision
     # What this transaction did must not stay, and while it holds the writer's place in SQLite's queue no other one could write:
     # it ends here, and the denial is durable in a transaction of its own.
