@@ -1,4 +1,4 @@
-"""The API's description is complete: `coordinator/openapi.py`. `coordinator_world` holds every other test's answers against it."""
+"""The API's description is complete: `coordinator/openapi.py`. `coordinator_world` holds the answers of all tests against it."""
 
 import json
 import re
