@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.orm import Session
 
+from coordinator.accounts.parts import open_keys
 from coordinator.accounts.records import HOST
 from coordinator.accounts.register import NewAccount, add_account, get_account, reset_account
 from coordinator.accounts.roles import CENTRE, Role
@@ -43,6 +44,8 @@ def _transaction(config: CoordinatorConfig, clock: Clock) -> Iterator[Session]:
     engine = open_engine(config.resolved_database_url)
     try:
         require_known_schema(engine)
+        # An installation of an earlier version has no key file yet; once there is an account, none is made any more.
+        open_keys(config.home, config.accounts, engine)
         with begin(engine, clock) as session:
             yield session
     finally:

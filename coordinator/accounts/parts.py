@@ -43,9 +43,7 @@ def open_parts(home: Path, accounts: AccountSettings, oidc: OidcSettings, engine
 
     Raises `config.missing_key`, `config.bad_key` or `config.missing_file`.
     """
-    with read(engine) as session:
-        accounts_exist = session.scalar(select(AccountRow.number).limit(1)) is not None
-    keys = ensure_account_keys(home / accounts.key_file, accounts_exist=accounts_exist)
+    keys = open_keys(home, accounts, engine)
     pool = PasswordPool(
         threads=accounts.password_threads,
         queue=accounts.password_queue,
@@ -54,6 +52,16 @@ def open_parts(home: Path, accounts: AccountSettings, oidc: OidcSettings, engine
     )
     provider = _open_provider(home, oidc) if oidc.enabled else None
     return AccountParts(keys, pool, Limits(keys, accounts.attempts_per_address), provider)
+
+
+def open_keys(home: Path, accounts: AccountSettings, engine: Engine) -> AccountKeys:
+    """Return the keys in the key file, which is made if there is no account yet.
+
+    Raises `config.missing_key` or `config.bad_key`.
+    """
+    with read(engine) as session:
+        accounts_exist = session.scalar(select(AccountRow.number).limit(1)) is not None
+    return ensure_account_keys(home / accounts.key_file, accounts_exist=accounts_exist)
 
 
 def _open_provider(home: Path, oidc: OidcSettings) -> "OidcProvider":

@@ -27,7 +27,7 @@ def install(cache: Path) -> Path:
         fresh = Path(tempfile.mkdtemp(dir=cache))
         for path in files:
             shutil.copy(path, fresh)
-        subprocess.run(INSTALL, cwd=fresh, check=True, capture_output=True, timeout=240)
+        subprocess.run(INSTALL, cwd=fresh, check=True, timeout=240)
         # Of two test processes that install at once, one gives the name.
         with suppress(OSError):
             os.rename(fresh, folder)
@@ -46,9 +46,7 @@ class IdentityProvider:
 
     @classmethod
     def start(cls, folder: Path) -> "IdentityProvider":
-        process = subprocess.Popen(
-            ["node", "server.mjs"], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(["node", "server.mjs"], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert process.stdout is not None
         facts = json.loads(process.stdout.readline())
         return cls(process, facts["issuer"], facts["redirect"], facts["password"])

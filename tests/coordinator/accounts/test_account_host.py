@@ -100,6 +100,17 @@ def test_the_reset_command_prints_a_new_code(tmp_path):
     call("reset-account", "0", "--home", home, code=2)
 
 
+def test_an_account_made_on_the_host_of_an_earlier_installation_brings_the_key_file(tmp_path):
+    install(tmp_path)
+    home = tmp_path / "home"
+    (home / "accounts.key").unlink()
+    call("add-administrator", "li.wei", "--home", home)
+    assert (home / "accounts.key").stat().st_mode & 0o777 == 0o600
+    # From now on it is missed and not replaced.
+    (home / "accounts.key").unlink()
+    assert "config.missing_key" in call("add-administrator", "wang.fang", "--home", home, code=5).stderr
+
+
 def test_the_host_cannot_reset_what_the_identity_provider_holds(town):
     with town.context.begin() as session:
         account, _ = add_account(session, HOST, NewAccount("li.wei", "centre", ["auditor"], "https://provider.example"))

@@ -1,5 +1,7 @@
 """Enrolment with a one-time code: `coordinator/accounts/enrolment.py`."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pyotp
 import pytest
 from people import ADDRESS, PASSWORD
@@ -60,6 +62,20 @@ def test_a_code_counts_once(town):
     town.now += 60
     assert refusal(try_enrol, town, code) == "account.bad_enrolment_code"
     assert refusal(begin_enrolment, town.context, code, ADDRESS) == "account.bad_enrolment_code"
+
+
+def test_a_code_that_two_use_at_the_same_moment_counts_once(town):
+    _, code = town.invite()
+
+    def attempt(password):
+        try:
+            return try_enrol(town, code, password).account_number
+        except DoudiError as error:
+            return error.code
+
+    with ThreadPoolExecutor(2) as threads:
+        answers = list(threads.map(attempt, (PASSWORD, "nine loud umbrellas")))
+    assert sorted(map(str, answers)) == ["1", "account.bad_enrolment_code"]
 
 
 def test_a_code_expires_after_a_day(town):

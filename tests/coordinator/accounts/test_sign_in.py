@@ -1,6 +1,7 @@
 """Signing in with two factors, lock-out and attacks on both: `coordinator/accounts/sign_in.py`."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from people import ADDRESS, PASSWORD
@@ -94,6 +95,41 @@ def test_a_code_that_was_seen_is_worthless(town):
     # Still within the tolerated step, and still spent.
     assert refusal(second, town, town.give_password(person), code) == REFUSED
     assert second(town, town.give_password(person), town.code(person))
+
+
+def test_one_code_signs_in_once_also_at_the_same_moment(town):
+    person = town.move_in()
+    pending = [town.give_password(person) for _ in range(3)]
+    code = town.code(person)
+
+    def attempt(token):
+        try:
+            return len(second(town, token, code))
+        except DoudiError as error:
+            return error.code
+
+    with ThreadPoolExecutor(3) as threads:
+        answers = list(threads.map(attempt, pending))
+    assert answers.count(64) == 1
+    assert answers.count(REFUSED) == 2
+
+
+def test_an_attempt_that_dies_before_its_answer_stays_counted(town):
+    """The process ends while the password is being checked; whoever can cause that guesses no faster."""
+    person = town.move_in()
+
+    class PowerCut(BaseException):
+        """Stands for the end of the process."""
+
+    class Failing:
+        def matches(self, *_):
+            raise PowerCut
+
+    dying = replace(town.context, accounts=replace(town.context.accounts, passwords=Failing()))
+    for _ in range(5):
+        with pytest.raises(PowerCut):
+            give_password(dying, person.login_name, "guess", address=ADDRESS, language="zh")
+    assert refusal(town.give_password, person) == REFUSED
 
 
 def test_the_code_of_the_enrolment_is_spent(town):
