@@ -129,6 +129,10 @@ class EventRow(Base):
         # Sequence numbers start at one; AUTOINCREMENT keeps a number from ever being given twice.
         CheckConstraint("sequence >= 1", name="sequence"),
         Index("ix_events_run_id", "run_id"),
+        # What people narrow the record by, newest first.
+        Index("ix_events_type_sequence", "type", "sequence"),
+        Index("ix_events_actor_sequence", "actor", "sequence"),
+        Index("ix_events_account_sequence", "account", "sequence"),
         {"sqlite_autoincrement": True},
     )
 
@@ -146,6 +150,7 @@ class EventRow(Base):
 
 
 IN_SEQUENCE = Order("events", (EventRow.sequence,))
+NEWEST_FIRST = Order("newest_events", (EventRow.sequence,), newest_first=True)
 
 
 def is_code(text: str) -> bool:
@@ -184,3 +189,25 @@ def list_events(session: Session, after: int, wanted: PageRequest, run_id: str |
     if run_id is not None:
         query = query.where(EventRow.run_id == run_id)
     return page_of(session, query, IN_SEQUENCE, wanted)
+
+
+def search_events(
+    session: Session,
+    wanted: PageRequest,
+    *,
+    kind: str | None = None,
+    actor: str | None = None,
+    account: int | None = None,
+    run_id: str | None = None,
+) -> Slice[EventRow]:
+    """Return a page of the events of one type, party, person or run, newest first; `None` is no restriction."""
+    query = select(EventRow)
+    for column, value in (
+        (EventRow.type, kind),
+        (EventRow.actor, actor),
+        (EventRow.account, account),
+        (EventRow.run_id, run_id),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    return page_of(session, query, NEWEST_FIRST, wanted)

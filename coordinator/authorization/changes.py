@@ -5,7 +5,7 @@ difference from rules that are no more; proposed → withdrawn by its proposer. 
 the program. Called within a transaction that the caller opens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -39,15 +39,15 @@ def propose(session: Session, context: AppContext, principal: Principal, text: s
     if engine.policy_hash == base.policy_hash:
         raise DoudiError("policy.unchanged", "these rules are in force already")
     proposer = _number(principal)
-    open_changes = session.scalars(select(PolicyVersionRow).where(PolicyVersionRow.state == "proposed")).all()
-    for row in open_changes:
+    waiting = open_changes(session)
+    for row in waiting:
         if row.policy_hash == engine.policy_hash:
             if row.proposer != proposer:
                 raise DoudiError(
                     "policy.already_proposed", "somebody else proposed these rules", "Approve that change."
                 )
             return row, False
-    if len(open_changes) >= MAXIMUM_OPEN_CHANGES:
+    if len(waiting) >= MAXIMUM_OPEN_CHANGES:
         raise DoudiError("policy.too_many_changes", "too many changes are open", "Decide on them or withdraw some.")
     row = PolicyVersionRow(
         policy_hash=engine.policy_hash,
@@ -134,6 +134,21 @@ def approvers(session: Session, row: PolicyVersionRow) -> Sequence[int]:
     return session.scalars(query.order_by(PolicyApprovalRow.at, PolicyApprovalRow.account)).all()
 
 
+def approvals_of(session: Session, rows: Sequence[PolicyVersionRow]) -> Mapping[int, list[int]]:
+    """Return the accounts that approved each of some versions, in the order of their approvals: one query for a page."""
+    found: dict[int, list[int]] = {row.number: [] for row in rows}
+    query = select(PolicyApprovalRow).where(PolicyApprovalRow.version.in_(found))
+    for approval in session.scalars(query.order_by(PolicyApprovalRow.at, PolicyApprovalRow.account)):
+        found[approval.version].append(approval.account)
+    return found
+
+
+def open_changes(session: Session) -> Sequence[PolicyVersionRow]:
+    """Return the versions that wait for approvals, the oldest first; there are never many."""
+    query = select(PolicyVersionRow).where(PolicyVersionRow.state == "proposed")
+    return session.scalars(query.order_by(PolicyVersionRow.number)).all()
+
+
 def list_changes(session: Session, wanted: PageRequest) -> Slice[PolicyVersionRow]:
     """Return a page of the versions that were ever proposed, newest first."""
     return page_of(session, select(PolicyVersionRow), NEWEST_FIRST, wanted)
@@ -163,7 +178,7 @@ def _put_in_force(session: Session, context: AppContext, principal: Principal, r
 
 
 def _refuse_open_changes(session: Session, actor: str, account: int | None = None) -> None:
-    for other in session.scalars(select(PolicyVersionRow).where(PolicyVersionRow.state == "proposed")):
+    for other in open_changes(session):
         other.state, other.ended_at = "refused", now_s(session)
         counts = {"version": other.number}
         record(session, Event(EventType.POLICY_REFUSED, actor, account=account, counts=counts))

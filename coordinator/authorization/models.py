@@ -21,6 +21,10 @@ class DecisionRow(Base):
         CheckConstraint("(principal_kind = 'account') = (account IS NOT NULL)", name="account"),
         # Whatever could not be evaluated was denied.
         CheckConstraint("errors = 0 OR NOT allowed", name="errors"),
+        # What people narrow the record by, newest first.
+        Index("ix_decisions_allowed_sequence", "allowed", "sequence"),
+        Index("ix_decisions_action_sequence", "action", "sequence"),
+        Index("ix_decisions_account_sequence", "account", "sequence"),
         {"sqlite_autoincrement": True},
     )
 

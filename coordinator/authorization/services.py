@@ -109,12 +109,19 @@ def question(
 
 
 def list_decisions(
-    session: Session, wanted: PageRequest, *, allowed: bool | None = None, action: str | None = None
+    session: Session,
+    wanted: PageRequest,
+    *,
+    allowed: bool | None = None,
+    action: str | None = None,
+    account: int | None = None,
 ) -> Slice[DecisionRow]:
-    """Return a page of the recorded decisions, newest first."""
+    """Return a page of the recorded decisions, newest first. `account`: only those on what one person did or tried."""
     query = select(DecisionRow)
     if allowed is not None:
         query = query.where(DecisionRow.allowed.is_(allowed))
     if action is not None:
         query = query.where(DecisionRow.action == action)
+    if account is not None:
+        query = query.where(DecisionRow.account == account)
     return page_of(session, query, NEWEST_FIRST, wanted)

@@ -36,6 +36,7 @@ class RunRow(Base):
         Index("ix_runs_state", "state"),
         # The order in which runs are listed, page after page.
         Index("ix_runs_created_at_run_id", "created_at", "run_id"),
+        Index("ix_runs_state_created_at_run_id", "state", "created_at", "run_id"),
     )
 
     run_id: Mapped[str] = mapped_column(String(63), primary_key=True, comment="derived from grant and run number")
