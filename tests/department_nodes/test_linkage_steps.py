@@ -63,6 +63,8 @@ def test_pseudonyms_reach_the_coordinator_in_byte_order_so_that_rows_stay_hidden
 
 def test_two_projects_have_no_pseudonym_in_common(region_before: Any, stages: Stages) -> None:
     region = region_before(Step.RELEASE)
+    for name in (LEAD, NODE, OTHER):
+        region.set_policy(name, max_concurrent_runs=3)
     first = Opened(region, stages.signed, stages.manifest)
     for change in ({"project_id": "another-project"}, {}):  # another project, and another grant of the same one
         signed = region.sign(region.draft(**change))

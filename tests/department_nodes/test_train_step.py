@@ -11,9 +11,8 @@ from sqlalchemy import select
 
 from crypto.errors import DoudiError
 from crypto.randomised_response import debias, keep_threshold
-from department_nodes.evidence.levels import base_rate_level, fit_level_edges, to_levels
+from department_nodes.evidence.levels import SUM_BITS_PER_PERSON, base_rate_level, fit_level_edges, to_levels
 from department_nodes.steps.accounts import YEAR_S, Accounts
-from department_nodes.evidence.levels import SUM_BITS_PER_PERSON
 from department_nodes.store.models import EvidenceChargeRow
 from department_nodes.store.session import transaction
 from department_nodes.training.evidence_model import EvidenceModel

@@ -14,7 +14,7 @@ from crypto.signing import generate_signing_key, signing_public_key
 from department_nodes.config import write_config
 from department_nodes.engine import NodeEngine
 from department_nodes.guard import parse_request
-from department_nodes.home import NodeHome
+from department_nodes.home import OFFICERS_FOLDER, NodeHome
 from department_nodes.offers import make_offer
 from department_nodes.officers import make_card, make_manifest, sign_as_owner
 from department_nodes.revocations import accept_list, issue_list, known_lists
@@ -140,12 +140,15 @@ class Nodes:
         self.folder, self.clock = folder, clock
         self.departments: tuple[str, ...] = ()
         self.centre_key = generate_signing_key()
+        # Of a second person at the centre: stricter tiers ask for two.
+        self.centre_co_key = generate_signing_key()
         self.centre_revocation_key = generate_signing_key()
 
     def meet(self, homes: Mapping[str, NodeHome]) -> None:
         """Pin the centre's card and everybody's at every node."""
         centre = CentreCard(
             approval_key=signing_public_key(self.centre_key).hex(),
+            co_approval_keys=(signing_public_key(self.centre_co_key).hex(),),
             revocation_key=signing_public_key(self.centre_revocation_key).hex(),
             api_key=signing_public_key(generate_signing_key()).hex(),
             url="https://127.0.0.1:1",
@@ -208,11 +211,19 @@ class Nodes:
         self.stop(name)
 
     def sign(self, grant: Grant | LineGrant) -> SignedGrant:
-        """Return the grant with the signatures of the centre and of every department."""
-        signed = SignedGrant(grant=grant, signatures=(sign_grant(grant, "centre", "centre", self.centre_key),))
+        """Return the grant with the signatures of the centre and of every department: all people who may approve."""
+        centre = tuple(sign_grant(grant, "centre", "centre", key) for key in (self.centre_key, self.centre_co_key))
+        signed = SignedGrant(grant=grant, signatures=centre)
         for name in self.departments:
             signed = sign_as_owner(self.engines[name], signed)
+            role: Any = "lead" if grant.share(name).role == "lead" else "owner"
+            further = [sign_grant(grant, name, role, key) for key in self.further_approvers(name)]
+            signed = SignedGrant(grant=grant, signatures=(*signed.signatures, *further))
         return signed
+
+    def further_approvers(self, name: str) -> list[bytes]:
+        """Return the approval keys of a department's further people, where its node was made with some."""
+        return [path.read_bytes() for path in sorted((self.folder / name / OFFICERS_FOLDER).glob("*/approval.key"))]
 
     def scheduled(
         self,

@@ -92,10 +92,17 @@ class Region(Nodes):
         policy: SitePolicy = SMALL_REGION_POLICY,
         clock: Callable[[], float] = time.time,
         lead_share: float = 1.0,
+        tier: str = "general_2",
+        further_approvers: int = 0,
     ) -> None:
         super().__init__(folder, clock)
         write_small_extracts(folder, people, departments, lead_share)
-        self.meet({name: create_node(folder / name, self.config(name, policy)) for name in departments})
+        self.meet(
+            {
+                name: create_node(folder / name, self.config(name, policy, tier), further_approvers)
+                for name in departments
+            }
+        )
 
     def copy(self, folder: Path, clock: Callable[[], float] | None = None) -> "Region":
         """Return the same region in another folder: what happens to one is not seen by the other."""
@@ -106,12 +113,12 @@ class Region(Nodes):
         twin.engines = Engines(twin.homes, twin.clock)
         return twin
 
-    def config(self, name: str, policy: SitePolicy) -> NodeConfig:
+    def config(self, name: str, policy: SitePolicy, tier: str = "general_2") -> NodeConfig:
         return NodeConfig(
             department=name,
             region="test",
             dataset=name,
-            tier="general_2",
+            tier=tier,
             allowed_purposes=("social_assistance",),
             extract=EXTRACT,
             coordinator_url="https://127.0.0.1:1",
