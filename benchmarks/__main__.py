@@ -1,4 +1,5 @@
-"""`make bench`: every figure of the README's table, into `bench-out/main.json` and `bench-out/lines.json`, with machine and seed.
+"""`make bench`: every figure of the README's tables, into `main.json`, `lines.json` and `governance.json` under `bench-out`, with
+machine and seed.
 
 DATA_DIR names the folder of the eight states' public files (features.parquet, labels.parquet); without it the figures that need
 them are null. The node's memory is measured on the shipped region repeated to 278,271 rows.
@@ -20,12 +21,14 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import linkage, machine, main_job, real_run, training
+from benchmarks.governance import authorization, console_pages, grant_verification
 from benchmarks.lines import dpsgd, masked_round, small_regions, states_grid
 from benchmarks.main_job import SHIPPED, SPLIT_SEED
 
 DRAWS = 5
 MAIN_PARTS = ("linkage", "training", "real", "kentucky", "memory", "states")
 LINE_PARTS = ("masked_round", "dpsgd", "small_regions", "states_grid")
+GOVERNANCE_PARTS = ("authorization", "grant_verification", "console")
 terminal = Console(stderr=True)
 
 
@@ -34,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("bench-out"))
     parser.add_argument("--draws", type=int, default=DRAWS)
-    parser.add_argument("--only", nargs="*", choices=MAIN_PARTS + LINE_PARTS, help="some of them")
+    parser.add_argument("--only", nargs="*", choices=MAIN_PARTS + LINE_PARTS + GOVERNANCE_PARTS, help="some of them")
     chosen = parser.parse_args(arguments)
     data = Path(os.environ["DATA_DIR"]) if os.environ.get("DATA_DIR") else None
     if data is None:
@@ -53,9 +56,12 @@ def main(arguments: list[str] | None = None) -> int:
         "dpsgd": dpsgd.measure,
         "small_regions": lambda: _with_data(data, small_regions.measure),
         "states_grid": lambda: _with_data(data, states_grid.measure),
+        "authorization": authorization.measure,
+        "grant_verification": grant_verification.measure,
+        "console": console_pages.measure,
     }
     wanted = set(chosen.only or parts)
-    for name, own in (("main", MAIN_PARTS), ("lines", LINE_PARTS)):
+    for name, own in (("main", MAIN_PARTS), ("lines", LINE_PARTS), ("governance", GOVERNANCE_PARTS)):
         if wanted & set(own):
             _measure(chosen, name, {part: parts[part] for part in own if part in wanted}, data is not None)
     return 0
@@ -80,7 +86,7 @@ def _measure(
     if name == "main":
         figures["epsilon"] = 1.0
         figures.setdefault("auc_joined_8_states", None)
-    else:
+    if name == "lines":
         for key in ("line_auc", "local_auc", "started_auc", "distributed_auc"):
             figures.setdefault(key, None)
     for part, measure in parts.items():

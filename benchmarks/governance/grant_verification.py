@@ -80,9 +80,7 @@ def _grant_and_site() -> tuple[bytes, Site]:
             revocation_key=own.revocation_key,
         ),
         rules=SiteRules(default_site_policy()),
-        revocations={
-            party: RevocationList(party=party, number=1, issued_at=NOW) for party in ("centre", *DEPARTMENTS)
-        },
+        revocations={party: RevocationList(party=party, number=1, issued_at=NOW) for party in ("centre", *DEPARTMENTS)},
     )
     return SignedGrant(grant=grant, signatures=signatures).to_bytes(), site
 
