@@ -1,7 +1,7 @@
 """How many decisions a second the coordinator's shipped rules give, on one core, as its API asks them.
 
-Every question is made anew, with its own entities, as it is for a request; rules and schema are parsed once, as they are there. What
-writing the record of a decision costs is not in it: that is the database's.
+Every question is made anew, with its own entities, as it is for a request; rules and schema are parsed once, as they are there.
+What writing the record of a decision costs is not in it: that is the database's.
 """
 
 import time

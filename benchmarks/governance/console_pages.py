@@ -1,7 +1,7 @@
 """How long the console's pages take over a large database, and how long the coordinator takes to start over it.
 
-The real process (`doudi centre run`), TLS, one browser's connection, no JavaScript: from the request to the last byte of the page.
-The pages are those that a person of each role comes to by following links, two clicks from the start.
+The real process (`doudi centre run`), TLS, one browser's connection, no JavaScript: from the request to the page's last byte. The
+pages are those that a person of each role comes to by following links, two clicks from the start.
 """
 
 import re

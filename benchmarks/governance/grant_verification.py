@@ -1,6 +1,6 @@
 """How long a node needs to verify a grant of six departments: parsing, all signatures, every clause, its own rules.
 
-In memory, as `doudi node run` does at every step; what a step reads from files (trust, lists, rules) is measured apart. Nothing is
+In memory, as `doudi node run` does at every step; what a step reads from files (trust, lists, rules) is not in it. Nothing is
 remembered from one verification to the next.
 """
 
