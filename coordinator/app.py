@@ -29,6 +29,7 @@ from coordinator.idempotency import KeysAtWork
 from coordinator.openapi import describe, operation_id
 from coordinator.parties import api as parties_api
 from coordinator.parties.authentication import Authenticated
+from coordinator.parties.request_bound import RequestBound
 from coordinator.parties.services import ensure_centre
 from coordinator.projects import api as projects_api
 from coordinator.refusals import answer_refusals
@@ -119,6 +120,7 @@ def create_app(
     app = _bare_app(lifespan)
     app.state.context = context
     app.state.keys_at_work = KeysAtWork()
+    app.state.request_bound = RequestBound(config.limits.max_requests_per_minute)
     app.add_middleware(Border, max_body_bytes=config.limits.max_body_bytes, refusal=refusal)
     answer_refusals(app, refusal)
     _add_api(app)

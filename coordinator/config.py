@@ -33,6 +33,8 @@ class Limits(BaseModel):
     max_draft_grants_per_project: Annotated[int, Field(ge=1)] = 16
     max_listed_rows: Annotated[int, Field(ge=1, le=10_000)] = 500
     max_connections: Annotated[int, Field(ge=1)] = 256
+    # Of one principal: a node asks about once a second, and a program that needs more than this should be looked at.
+    max_requests_per_minute: Annotated[int, Field(ge=1)] = 3_000
 
 
 class CoordinatorConfig(BaseModel):

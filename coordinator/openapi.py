@@ -33,6 +33,7 @@ _AUTHENTICATED = (
     "request.unauthenticated",
     "request.clock",
     "request.replayed",
+    "request.too_many",
     "authorization.denied",
     "request.malformed",
     # Every operation asks the rules.

@@ -40,6 +40,9 @@ _GENERAL: Mapping[str, Problem] = {
     ),
     "request.clock": Problem(401, "Clock is off", "The request's time is off by more than two minutes.", _CLOCK),
     "request.replayed": Problem(401, "Seen before", "A request with this nonce was already accepted.", _SIGN),
+    "request.too_many": Problem(
+        429, "Too many requests", "This principal has sent too many requests in this minute.", "Wait a minute.", 60
+    ),
     "request.in_progress": Problem(
         409, "Being worked on", "A request with this idempotency key is not finished.", "Send it again in a second.", 1
     ),

@@ -18,6 +18,7 @@ from coordinator.authorization.principals import Principal
 from coordinator.context import AppContext, Context
 from coordinator.db.session import now_s
 from coordinator.parties.models import PartyRow, RequestNonceRow
+from coordinator.parties.request_bound import RequestBound
 from coordinator.parties.services import CENTRE
 from crypto.errors import DoudiError
 from policies.contracts.base import Document
@@ -52,17 +53,18 @@ RawBody = Annotated[bytes, Depends(raw_body)]
 def authenticate(request: Request, body: RawBody, context: Context) -> Principal:
     """Return who sent the request.
 
-    Raises `request.unauthenticated`, `request.clock`, `request.replayed`, or `authorization.denied` for a token that may only
-    read.
+    Raises `request.unauthenticated`, `request.clock`, `request.too_many`, `request.replayed`, or `authorization.denied` for a
+    token that may only read.
     """
+    bound: RequestBound = request.app.state.request_bound
     shown = request.headers.get("Authorization")
     if shown is None:
-        principal = _who_signed(request, body, context)
+        principal = _who_signed(request, body, context, bound)
     elif any(name in request.headers for name in SIGNED_HEADERS):
         # Two answers to "who is it" are none: whichever counted, somebody else could read the other.
         raise DoudiError("request.unauthenticated", "the request is signed and shows a token")
     else:
-        principal = _whose_token(shown, context)
+        principal = _whose_token(shown, context, bound)
     # From here a refusal is recorded as this principal's.
     request.state.principal = principal
     # (6)
@@ -74,7 +76,7 @@ def authenticate(request: Request, body: RawBody, context: Context) -> Principal
 Authenticated = Annotated[Principal, Depends(authenticate)]
 
 
-def _who_signed(request: Request, body: bytes, context: AppContext) -> Principal:
+def _who_signed(request: Request, body: bytes, context: AppContext, bound: RequestBound) -> Principal:
     # (1)
     claimed = request.headers.get(HEADER_PARTY, "")
     key = _identity_key(context, claimed)
@@ -84,6 +86,8 @@ def _who_signed(request: Request, body: bytes, context: AppContext) -> Principal
         key, dict(request.headers), request.method, signed_path(request), body, int(context.clock())
     )
 
+    principal = Principal.of_party(party)
+    bound.count(principal.id, context.clock())
     # (3) The nonce is durable from here: if the act fails, the party signs again.
     with context.begin() as session:
         _spend_nonce(session, party, nonce)
@@ -91,16 +95,18 @@ def _who_signed(request: Request, body: bytes, context: AppContext) -> Principal
         row = session.get(PartyRow, party)
         if row is not None:
             row.last_seen_at = now_s(session)
-    return Principal.of_party(party)
+    return principal
 
 
-def _whose_token(shown: str, context: AppContext) -> Principal:
+def _whose_token(shown: str, context: AppContext, bound: RequestBound) -> Principal:
     # (5)
     token = shown[len(BEARER) :] if shown[: len(BEARER)].lower() == BEARER else ""
     with context.read() as session:
         principal = find_token(session, token)
         # `find_token` notes the use once a minute; what this block writes is thrown away.
         noting_due = bool(session.dirty)
+    if principal is not None:
+        bound.count(principal.id, context.clock())
     if principal is not None and noting_due:
         with context.begin() as session:
             # Asked again: the token may have been revoked in between.

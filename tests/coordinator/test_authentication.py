@@ -8,19 +8,46 @@ from coordinator.accounts.models import AccountRow
 from coordinator.accounts.tokens import revoke_token
 from coordinator.parties.authentication import NONCE_KEPT_S
 from coordinator.parties.models import PartyRow, RequestNonceRow
+from coordinator.parties.request_bound import RequestBound
 from crypto.canonical import canonical_json
 from crypto.signing import generate_signing_key
 from policies.contracts.requests import CLOCK_TOLERANCE_S, sign_request
 
 HASH = "ab" * 32
 UNSIGNED = [
+    ("GET", "/v1/accounts"),
+    ("POST", "/v1/accounts"),
+    ("GET", "/v1/accounts/1"),
+    ("POST", "/v1/accounts/1/roles"),
+    ("POST", "/v1/accounts/1/disable"),
+    ("POST", "/v1/accounts/1/reset"),
+    ("GET", "/v1/account/tokens"),
+    ("POST", "/v1/account/tokens"),
+    ("POST", "/v1/account/tokens/1/revoke"),
     ("GET", "/v1/parties"),
     ("POST", "/v1/parties"),
     ("GET", "/v1/projects"),
     ("POST", "/v1/projects"),
     ("GET", "/v1/projects/p"),
     ("GET", "/v1/projects/p/grant"),
-    ("PUT", "/v1/projects/p/grant"),
+    ("PUT", "/v1/assets/tax/tax"),
+    ("POST", "/v1/assets/tax/tax/withdraw"),
+    ("GET", "/v1/assets"),
+    ("GET", "/v1/assets/tax/tax"),
+    ("POST", "/v1/requests"),
+    ("GET", "/v1/requests"),
+    ("GET", "/v1/requests/1"),
+    ("GET", "/v1/requests/1/grant"),
+    ("POST", "/v1/requests/1/submit"),
+    ("POST", "/v1/requests/1/withdraw"),
+    ("POST", "/v1/requests/1/decisions"),
+    ("PUT", "/v1/requests/1/signatures"),
+    ("PUT", "/v1/revocations/tax"),
+    ("GET", "/v1/revocations"),
+    ("PUT", "/v1/parties/tax/report"),
+    ("GET", "/v1/parties/tax/report"),
+    ("GET", "/v1/reports"),
+    ("GET", "/v1/queue"),
     ("POST", "/v1/projects/p/runs"),
     ("GET", "/v1/runs"),
     ("GET", "/v1/runs/r"),
@@ -50,7 +77,8 @@ def test_every_endpoint_refuses_an_unsigned_request(world, code, method, path):
 
 def test_the_list_above_names_every_endpoint_but_the_health_check(world):
     described = {(method.upper(), path) for path, methods in world.app.openapi()["paths"].items() for method in methods}
-    names = {"{project_id}": "p", "{run_id}": "r", "{department}": "tax", "{policy_hash}": HASH}
+    names = {"{project_id}": "p", "{run_id}": "r", "{department}": "tax", "{policy_hash}": HASH, "{number}": "1"}
+    names |= {"{owner}": "tax", "{dataset}": "tax", "{party}": "tax", "{name}": "tax"}
     concrete = set()
     for method, path in described:
         for placeholder, value in names.items():
@@ -259,3 +287,33 @@ def test_strangers_with_made_up_tokens_write_nothing(world):
     event.listen(world.app.state.context.engine, "before_cursor_execute", remember)
     world.raw("GET", "/v1/parties", headers={"Authorization": "Bearer doudi_" + "A" * 43})
     assert not [statement for statement in statements if statement.startswith(("INSERT", "UPDATE", "BEGIN IMMEDIATE"))]
+
+
+def test_a_principal_that_sends_too_many_requests_is_refused_for_the_rest_of_the_minute(world, code):
+    world.register_all()
+    bound = RequestBound(3)
+    world.app.state.request_bound = bound
+    for _ in range(3):
+        assert world.send("tax", "GET", "/v1/parties").status_code == 200
+    answer = world.send("tax", "GET", "/v1/parties")
+    assert (answer.status_code, code(answer), answer.headers["retry-after"]) == (429, "request.too_many", "60")
+    # Others and tokens are counted by themselves.
+    assert world.send("health", "GET", "/v1/parties").status_code == 200
+    token = world.token("tax", "department_it")
+    assert [world.ask(token, "GET", "/v1/parties").status_code for _ in range(4)] == [200, 200, 200, 429]
+    world.now += 60
+    assert world.send("tax", "GET", "/v1/parties").status_code == 200
+
+
+def test_a_request_too_many_writes_nothing_and_strangers_use_up_nobodys_number(world, code):
+    world.register_all()
+    world.app.state.request_bound = RequestBound(1)
+    stranger = generate_signing_key()
+    for _ in range(3):
+        assert code(world.send("tax", "GET", "/v1/parties", key=stranger)) == "request.unauthenticated"
+    assert world.send("tax", "GET", "/v1/parties").status_code == 200
+    with world.begin() as session:
+        before = session.scalar(select(func.count()).select_from(RequestNonceRow))
+    assert code(world.send("tax", "GET", "/v1/parties")) == "request.too_many"
+    with world.begin() as session:
+        assert session.scalar(select(func.count()).select_from(RequestNonceRow)) == before
