@@ -86,11 +86,6 @@ def operation(*refusals: str) -> dict[str, Any]:
     return {_REFUSALS: list(refusals)}
 
 
-def documented_body(_model: type[Document]) -> dict[str, Any]:
-    """Return nothing: the body is found in `parsed`. Use `operation`."""
-    return {}
-
-
 def operation_id(route: APIRoute) -> str:
     """Return the name of a route's operation: the handler's, so that it stays when an address changes."""
     return route.name
