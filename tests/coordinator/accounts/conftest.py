@@ -24,11 +24,15 @@ def town(tmp_path: Path, migrated: Path) -> Iterator[Town]:
 
 
 @pytest.fixture(scope="session")
-def identity_provider(request: pytest.FixtureRequest) -> Iterator[IdentityProvider]:
+def identity_provider(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[IdentityProvider]:
     """A real OpenID Connect provider from npm, on a free port."""
     if shutil.which("npm") is None or shutil.which("node") is None:
         pytest.skip("OIDC against a real provider needs npm and node")
-    provider = IdentityProvider.start(install(request.config.cache.mkdir("identity-provider")))
+    cache = request.config.cache
+    folder = cache.mkdir("identity-provider") if cache is not None else tmp_path_factory.mktemp("identity-provider")
+    provider = IdentityProvider.start(install(folder))
     yield provider
     provider.stop()
 
