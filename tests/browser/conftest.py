@@ -16,8 +16,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "coordinator" / "console"))
 
-from console_server import ConsoleServer
 from console_people import PASSWORD
+from console_server import ConsoleServer
 
 ROOT = Path(__file__).parents[2]
 ARTEFACTS = ROOT / "test-artefacts"
@@ -75,7 +75,8 @@ def complaints() -> list[str]:
 def open_page(chromium: Any, console: ConsoleServer, complaints: list[str]) -> Iterator[Callable[..., Any]]:
     """Return a function that opens a page: `open_page("/console", role="auditor", language="en", width_px=360)`.
 
-    After the test, every page must have been free of errors in its own console: a violation of the content security policy is one.
+    After the test, every page must have been free of errors in its own console: a violation of the content security policy is
+    one.
     """
     contexts = []
 
@@ -148,7 +149,9 @@ def check_accessible() -> Callable[..., None]:
                 found = Axe().run(page, options={"runOnly": list(STANDARD)}).response["violations"]
                 faults = [(fault["id"], [node["html"] for node in fault["nodes"]]) for fault in found]
                 assert faults == [], f"{shown} at {width_px} px, {language}"
-                assert page.evaluate("document.documentElement.scrollWidth") <= width_px, f"{shown}: wider than {width_px}"
+                assert page.evaluate("document.documentElement.scrollWidth") <= width_px, (
+                    f"{shown}: wider than {width_px}"
+                )
 
     return check
 

@@ -9,6 +9,10 @@ PAGES = (
     "/console/standards/datasets/housing/1",
     "/console/standards/tiers/core/1",
     "/console/standards/tiers/general_3/1",
+    "/console/account",
+    "/console/account/password",
+    "/console/account/recovery-codes",
+    "/console/account/tokens/new",
     "/console/nowhere",
 )
 

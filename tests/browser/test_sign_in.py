@@ -1,7 +1,7 @@
 """Signing in, as people do it: with the mouse, with the keyboard alone, in both languages."""
 
-from console_people import PASSWORD, invite
 from conftest import fresh_code, screenshot
+from console_people import PASSWORD, invite
 
 from coordinator.accounts.totp import matching_step
 

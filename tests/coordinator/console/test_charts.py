@@ -75,7 +75,9 @@ def test_a_budget_beyond_its_cap_shows_it():
     assert parsed(plot).find(f".//{SVG}line[@class='cap']").get("x1") == "50.00%"
 
 
-@pytest.mark.parametrize("points", [[(1, 5.0)], [(1, 5.0), (2, 5.0)], [(0, 0.0), (9, 0.0)], [(1, -3.0), (2, 4000.0)], []])
+@pytest.mark.parametrize(
+    "points", [[(1, 5.0)], [(1, 5.0), (2, 5.0)], [(0, 0.0), (9, 0.0)], [(1, -3.0), (2, 4000.0)], []]
+)
 def test_lines_lie_within_their_frame(points):
     plot = parsed(line_chart(ENGLISH, "c", "t", [Series("x", points)]))
     for line in plot.iter(f"{SVG}polyline"):

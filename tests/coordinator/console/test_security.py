@@ -96,7 +96,9 @@ def test_without_a_session_pages_lead_to_the_sign_in_page_and_back(browser):
 def test_a_form_of_this_session_is_accepted(signed_in, person):
     home = signed_in(person)
     home.get("/console")
-    answer = home.post("/console/sign-out", **{"sec-fetch-site": "same-origin", "origin": "https://coordinator.example"})
+    answer = home.post(
+        "/console/sign-out", **{"sec-fetch-site": "same-origin", "origin": "https://coordinator.example"}
+    )
     assert answer.status_code == 303
     assert home.get("/console").status_code == 303
 
@@ -250,7 +252,9 @@ def test_nobody_is_led_out_of_the_console(browser, wanted):
     assert (answer.status_code, answer.headers["location"]) == (303, "/console")
 
 
-@pytest.mark.parametrize("wanted", ["/console", "/console?a=1", "/console/requests/12?after=x%3D", "/console/a-b_c.d~e"])
+@pytest.mark.parametrize(
+    "wanted", ["/console", "/console?a=1", "/console/requests/12?after=x%3D", "/console/a-b_c.d~e"]
+)
 def test_within_the_console_one_is_led_back(wanted):
     assert safe_back(wanted) == wanted
 
@@ -286,7 +290,11 @@ def test_what_was_typed_comes_back_as_text(browser, typed, shown):
 
 
 def test_an_address_is_never_quoted_as_markup(browser):
-    for path in ("/console/<script>alert(1)</script>", "/console/sign-in?back=/console/<script>", "/console/x?<script>"):
+    for path in (
+        "/console/<script>alert(1)</script>",
+        "/console/sign-in?back=/console/<script>",
+        "/console/x?<script>",
+    ):
         assert "<script>" not in browser.get(path).text.replace("<script src=", "")
 
 
@@ -313,4 +321,3 @@ def _route(path, endpoint):
     from fastapi.routing import APIRoute
 
     return APIRoute(path, endpoint)
-
