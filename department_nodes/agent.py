@@ -78,6 +78,8 @@ class KeyOfferer:
             try:
                 path = f"/v1/projects/{run.project_id}/grant?grant_hash={run.grant_hash}"
                 signed = SignedGrant.parse(self._client.get_bytes(path))
+                if signed.grant_hash != run.grant_hash:
+                    raise DoudiError("grant.wrong_hash", "the coordinator delivered another grant than the run names")
                 self._lists.exchange_if_lacking(signed.grant)
                 offer = make_offer(self._engine, signed, run.run_id, run.attempt)
                 self._client.put_bytes(f"/v1/runs/{run.run_id}/offers/{department}", offer.to_bytes())

@@ -21,6 +21,8 @@ from policies.contracts.grant import LineGrant, SignedGrant
 DEPARTMENTS = (LEAD, "health_disability", "tax")
 TERMS = LineTerms("line-2026", "social_assistance", "all-regions", "public_coverage", "2026")
 
+KEYS = ("identity_key", "approval_key", "scheduling_key", "revocation_key")
+
 
 @pytest.fixture(scope="module")
 def region(tmp_path_factory):
@@ -41,8 +43,8 @@ def line_of(region: Region, name: str, **changes: str) -> LineGrant:
     """Return a line's grant over this department and two of other regions, whose cards it has pinned."""
     own = region.cards[name]
     for other in ("north", "south"):
-        key = signing_public_key(generate_signing_key()).hex()
-        card = own.model_copy(update={"department": f"{other}-{name}", "region": other, "identity_key": key})
+        keys = {field: signing_public_key(generate_signing_key()).hex() for field in KEYS}
+        card = own.model_copy(update={"department": f"{other}-{name}", "region": other, **keys})
         pin(region.homes[name], card, replace=True)
     return draft_line_grant(region.homes[name], own, [f"north-{name}", f"south-{name}"], replace(TERMS, **changes))
 
