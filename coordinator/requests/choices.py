@@ -46,7 +46,7 @@ def open_projects(session: Session, lead: str) -> Sequence[ProjectRow]:
 
 
 def candidates_for(session: Session, project: ProjectRow) -> list[Candidate]:
-    """Return the assets that a request of the project could name: the lead's own first, then by department.
+    """Return the assets that a request of the project could name, the lead's own among them, by department.
 
     An asset is the one on its department's registered card, because a draft is made from cards.
     """
@@ -55,10 +55,9 @@ def candidates_for(session: Session, project: ProjectRow) -> list[Candidate]:
     here = {name: card for name, card in cards.items() if card.region == project.region}
     rows = _assets_on_cards(session, here)
     purposes = purposes_of(session, list(rows.values()))
-    found = [
+    return [
         _candidate(project, card, rows.get(name), purposes.get((name, card.dataset), [])) for name, card in here.items()
     ]
-    return sorted(found, key=lambda one: (one.department != project.lead, one.department))
 
 
 def _assets_on_cards(session: Session, cards: Mapping[str, DepartmentCard]) -> dict[str, AssetRow]:
