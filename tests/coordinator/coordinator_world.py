@@ -3,8 +3,10 @@
 import asyncio
 import json
 import re
-from dataclasses import dataclass, field
+import shutil
+from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,16 +14,23 @@ from sqlalchemy import func, select
 
 from command_line.paging import every_item
 from coordinator.accounts.models import AccountRow
-from coordinator.accounts.tokens import make_token
+from coordinator.accounts.tokens import find_token, make_token
 from coordinator.app import create_app, describe_api
-from coordinator.config import CoordinatorConfig
+from coordinator.authorization.principals import Principal
+from coordinator.config import CoordinatorConfig, parse_config
+from coordinator.context import AppContext
 from coordinator.db.session import begin, open_engine
+from coordinator.requests.answers import RequestDraft
+from coordinator.requests.progress import advance_all
 from crypto.canonical import canonical_json
 from crypto.signing import generate_signing_key, signing_public_key
+from policies.contracts.assets import AssetRegistration, sign_asset
 from policies.contracts.cards import DepartmentCard
 from policies.contracts.grant import Grant, LineGrant, SignedGrant, sign_grant
 from policies.contracts.manifest import KeyOffer, Manifest, SignedManifest, sign_manifest
 from policies.contracts.requests import sign_request
+from policies.contracts.revocations import RevocationList, RevokedGrant, sign_revocations
+from policies.standards.loader import load_dataset_standard
 from policies.standards.tier_loader import load_tier
 
 START_S = 1_800_000_000
@@ -30,6 +39,11 @@ DEPARTMENTS = (LEAD, "health", "housing", "tax")
 PROJECT = "winter-aid"
 PURPOSE = "social_assistance"
 PROGRAM = "ab" * 32
+REGION = "kentucky"
+# What each department's data follow, and two of the columns that it offers.
+DATASETS = {"civil_affairs": "civil_affairs", "health": "health_disability", "housing": "housing", "tax": "tax"}
+COLUMNS = {name: load_dataset_standard(dataset).feature_names[:2] for name, dataset in DATASETS.items()}
+LINE_DATASET = "tax"
 
 
 def public(private: bytes) -> str:
@@ -40,6 +54,8 @@ def public(private: bytes) -> str:
 class Keys:
     identity: bytes = field(default_factory=generate_signing_key)
     approval: bytes = field(default_factory=generate_signing_key)
+    # Of a second approver: one key is one person.
+    second: bytes = field(default_factory=generate_signing_key)
     scheduling: bytes = field(default_factory=generate_signing_key)
     revocation: bytes = field(default_factory=generate_signing_key)
 
@@ -52,8 +68,24 @@ class World:
     api_key: bytes
     approval_key: bytes
     keys: dict[str, Keys]
+    second_approval_key: bytes = b""
+    revocation_key: bytes = b""
     now: float = START_S
     flower_nodes: list[tuple[str, str]] = field(default_factory=list)
+
+    @classmethod
+    def in_folder(cls, folder: Path, migrated: Path) -> "World":
+        """Return a coordinator of its own in a folder. `migrated`: an empty database to begin with."""
+        api_key, approval_key, second_key, revocation_key = (generate_signing_key() for _ in range(4))
+        values = {
+            "centre_api_key": public(api_key),
+            "centre_approval_key": public(approval_key),
+            "centre_co_approval_keys": (public(second_key),),
+            "centre_revocation_key": public(revocation_key),
+        }
+        shutil.copy(migrated, folder / "coordinator.db")
+        keys = {name: Keys() for name in DEPARTMENTS}
+        return cls(parse_config(values, folder), api_key, approval_key, keys, second_key, revocation_key)
 
     def __post_init__(self) -> None:
         self.engine = open_engine(self.config.resolved_database_url)
@@ -106,6 +138,25 @@ class World:
         """Send a request that shows an API token."""
         return self.raw(method, path, body, {"Authorization": f"Bearer {token}"})
 
+    @property
+    def context(self) -> AppContext:
+        """The application's parts, for services that are called without HTTP."""
+        context: AppContext = self.app.state.context
+        return context
+
+    def person(self, party: str, *roles: str) -> Principal:
+        """Return a new person of a party, signed in with two factors."""
+        found = self.token(party, *roles)
+        with self.begin() as session:
+            principal = find_token(session, found)
+        assert principal is not None
+        return replace(principal, scopes=None)
+
+    def keep_house(self) -> int:
+        """Do what the housekeeping does about requests; return how many moved."""
+        with self.begin() as session:
+            return advance_all(session)
+
     def begin(self) -> Any:
         return begin(self.engine, lambda: self.now)
 
@@ -118,12 +169,13 @@ class World:
         return list(every_item(lambda asked: self.send(party, "GET", asked).json(), path))
 
     def card(self, department: str, /, **changes: Any) -> DepartmentCard:
-        keys = self.keys[department]
+        keys, dataset = self.keys[department], DATASETS.get(department, LINE_DATASET)
         values = {
             "department": department,
-            "region": "kentucky",
+            "region": REGION,
             "identity_key": public(keys.identity),
             "approval_key": public(keys.approval),
+            "co_approval_keys": (public(keys.second),),
             "scheduling_key": public(keys.scheduling),
             "revocation_key": public(keys.revocation),
             "tier": "general_2",
@@ -131,11 +183,11 @@ class World:
             "tier_hash": load_tier("general_2").standard_hash(),
             "allowed_purposes": ("social_assistance",),
             "flower_key": f"ecdsa-sha2-nistp384 {department}",
-            "dataset": department,
+            "dataset": dataset,
             "standard_version": 1,
-            "standard_hash": "cd" * 32,
+            "standard_hash": load_dataset_standard(dataset).standard_hash(),
             "people": 2000,
-            "columns": ("age", "income"),
+            "columns": load_dataset_standard(dataset).feature_names[:2],
             "program_hash": PROGRAM,
         }
         return DepartmentCard.model_validate({**values, **changes})
@@ -159,10 +211,10 @@ class World:
             {
                 "department": department,
                 "role": "lead" if department == LEAD else "supporting",
-                "dataset": department,
+                "dataset": DATASETS[department],
                 "standard_version": 1,
-                "standard_hash": "cd" * 32,
-                "columns": ["income"],
+                "standard_hash": load_dataset_standard(DATASETS[department]).standard_hash(),
+                "columns": COLUMNS[department][:1],
                 "operations": ["link", "train"],
                 "declared_people": 3000,
                 "evaluation_limit": 10_000,
@@ -171,6 +223,7 @@ class World:
                 "tier_hash": load_tier("general_2").standard_hash(),
                 "identity_key": public(self.keys[department].identity),
                 "approval_key": public(self.keys[department].approval),
+                "co_approval_keys": [public(self.keys[department].second)],
                 "revocation_key": public(self.keys[department].revocation),
             }
             for department in DEPARTMENTS
@@ -197,6 +250,7 @@ class World:
             "attempts_allowed": 2,
             "scheduler": {"department": LEAD, "key": public(self.keys[LEAD].scheduling)},
             "centre_key": public(self.approval_key),
+            "centre_co_keys": self.config.centre_co_approval_keys,
             "centre_revocation_key": self.config.centre_revocation_key,
         }
         return Grant.model_validate({**values, **changes})
@@ -208,10 +262,10 @@ class World:
                 "department": department,
                 "region": f"region-{number}",
                 "role": "lead" if department == LEAD else "supporting",
-                "dataset": "tax",
+                "dataset": LINE_DATASET,
                 "standard_version": 1,
-                "standard_hash": "cd" * 32,
-                "columns": ["income"],
+                "standard_hash": load_dataset_standard(LINE_DATASET).standard_hash(),
+                "columns": COLUMNS["tax"][:1],
                 "operations": ["line"],
                 "declared_people": 3000,
                 "tier": "general_2",
@@ -219,6 +273,7 @@ class World:
                 "tier_hash": load_tier("general_2").standard_hash(),
                 "identity_key": public(self.keys[department].identity),
                 "approval_key": public(self.keys[department].approval),
+                "co_approval_keys": [public(self.keys[department].second)],
                 "revocation_key": public(self.keys[department].revocation),
             }
             for number, department in enumerate(DEPARTMENTS)
@@ -250,32 +305,116 @@ class World:
         }
         return LineGrant.model_validate({**values, **changes})
 
-    def agree_on_line(self, **changes: Any) -> LineGrant:
-        """Register everybody, open the project and have the line's grant signed by all."""
-        self.register_all()
-        self.open_project()
-        grant = self.line_grant(**changes)
-        assert self.put_grant(LEAD, self.signed(grant)).status_code == 201
-        return grant
+    def asset(self, department: str, /, **changes: Any) -> AssetRegistration:
+        """Return what a department registers of its own: what its card says."""
+        card = self.card(department)
+        kept = ("region", "dataset", "standard_version", "standard_hash", "people", "columns")
+        tier = ("tier", "tier_version", "tier_hash", "allowed_purposes")
+        values = {name: getattr(card, name) for name in (*kept, *tier)}
+        values |= {"owner": department, "steward": "data_office", "revision": 1, "registered_at": START_S}
+        return AssetRegistration.model_validate({**values, **changes})
 
-    def signed(self, grant: Grant | LineGrant, *parties: str) -> SignedGrant:
+    def put_asset(self, asset: AssetRegistration, party: str = "", key: bytes | None = None) -> httpx.Response:
+        """Send a registration; `party` and `key` replace the owner's."""
+        signed = sign_asset(asset, key or self.keys[asset.owner].identity)
+        return self.send(party or asset.owner, "PUT", f"/v1/assets/{asset.owner}/{asset.dataset}", signed.to_bytes())
+
+    def register_assets(self, **changes: Any) -> None:
+        for department in DEPARTMENTS:
+            assert self.put_asset(self.asset(department, **changes)).status_code == 201
+
+    def register_line_assets(self) -> None:
+        """Register each department's asset of the line, as if it were of a region of its own."""
+        standard = load_dataset_standard(LINE_DATASET)
+        shared = {"dataset": LINE_DATASET, "standard_hash": standard.standard_hash(), "columns": COLUMNS["tax"]}
+        for number, department in enumerate(DEPARTMENTS):
+            assert self.put_asset(self.asset(department, region=f"region-{number}", **shared)).status_code == 201
+
+    def signed(self, grant: Grant | LineGrant, *parties: str, second: bool = False) -> SignedGrant:
+        """Return the grant with one signature of each party, all of them by default; `second`: by the second approvers."""
         signatures = []
         for party in parties or ("centre", *DEPARTMENTS):
             role = {"centre": "centre", LEAD: "lead"}.get(party, "owner")
-            private = self.approval_key if party == "centre" else self.keys[party].approval
+            if party == "centre":
+                private = self.second_approval_key if second else self.approval_key
+            else:
+                private = self.keys[party].second if second else self.keys[party].approval
             signatures.append(sign_grant(grant, party, role, private))
         return SignedGrant(grant=grant, signatures=tuple(signatures))
 
-    def put_grant(self, party: str, signed: SignedGrant, project_id: str = PROJECT) -> httpx.Response:
-        return self.send(party, "PUT", f"/v1/projects/{project_id}/grant", signed.to_bytes())
+    def draft(self, grant: Grant | LineGrant, party: str = LEAD) -> httpx.Response:
+        return self.send(party, "POST", "/v1/requests", RequestDraft(grant=grant).to_bytes())
 
-    def agree(self, **changes: Any) -> Grant:
-        """Register everybody, open the project and have the grant signed by all."""
+    def act(self, party: str, number: int, verb: str, body: Any = None) -> httpx.Response:
+        """Submit, withdraw or decide: whatever is posted below a request."""
+        return self.send(party, "POST", f"/v1/requests/{number}/{verb}", b"" if body is None else canonical_json(body))
+
+    def request(self, grant: Grant | LineGrant) -> int:
+        """Have the lead's node draft and submit a request; return its number."""
+        drafted = self.draft(grant)
+        assert drafted.status_code == 201, drafted.text
+        number = drafted.json()["number"]
+        submitted = self.act(LEAD, number, "submit")
+        assert submitted.status_code == 200, submitted.text
+        return int(number)
+
+    def sign(self, number: int, signed: SignedGrant, party: str) -> httpx.Response:
+        """Send signatures as a party's node or as the centre's device."""
+        return self.send(party, "PUT", f"/v1/requests/{number}/signatures", signed.to_bytes())
+
+    def sign_all(self, number: int, grant: Grant | LineGrant, *parties: str, second: bool = False) -> dict[str, Any]:
+        """Have one person of each party sign; return the request after the last one."""
+        answer = None
+        for party in parties or (*DEPARTMENTS, "centre"):
+            answer = self.sign(number, self.signed(grant, party, second=second), party)
+            assert answer.status_code == 201, answer.text
+        assert answer is not None
+        shown: dict[str, Any] = answer.json()
+        return shown
+
+    def show_request(self, number: int, party: str = "centre") -> dict[str, Any]:
+        shown: dict[str, Any] = self.send(party, "GET", f"/v1/requests/{number}").json()
+        return shown
+
+    def prepare(self) -> None:
+        """Register everybody and their assets, and open the project."""
         self.register_all()
         self.open_project()
+        self.register_assets()
+
+    def agree(self, **changes: Any) -> Grant:
+        """Have a grant asked for and signed by all: it is in force, unless its first day is to come."""
+        self.prepare()
         grant = self.grant(**changes)
-        assert self.put_grant(LEAD, self.signed(grant)).status_code == 201
+        expected = "active" if grant.not_before <= self.now else "granted"
+        assert self.sign_all(self.request(grant), grant)["state"] == expected
         return grant
+
+    def agree_on_line(self, **changes: Any) -> LineGrant:
+        """Have a line's grant asked for, signed by all and in force."""
+        self.register_all()
+        self.open_project()
+        self.register_line_assets()
+        grant = self.line_grant(**changes)
+        assert self.sign_all(self.request(grant), grant)["state"] == "active"
+        return grant
+
+    def revocations(self, party: str, *grants: Grant | LineGrant, number: int = 1, **changes: Any) -> RevocationList:
+        """Return a party's list that takes back these grants."""
+        revoked = [
+            RevokedGrant(
+                grant_hash=grant.digest(), reason="misuse", revoked_at=int(self.now), expires_at=grant.expires_at
+            )
+            for grant in grants
+        ]
+        values = {"party": party, "number": number, "issued_at": int(self.now), "revoked": revoked}
+        return RevocationList.model_validate({**values, **changes})
+
+    def publish(self, content: RevocationList, sender: str = "", key: bytes | None = None) -> httpx.Response:
+        """Sign a list with its party's revocation key and send it; `sender` and `key` replace what is right."""
+        own = self.revocation_key if content.party == "centre" else self.keys[content.party].revocation
+        signed = sign_revocations(content, key or own)
+        return self.send(sender or content.party, "PUT", f"/v1/revocations/{content.party}", signed.to_bytes())
 
     def start_run(self, mode: str = "evidence") -> dict[str, Any]:
         answer = self.send(LEAD, "POST", f"/v1/projects/{PROJECT}/runs", canonical_json({"mode": mode}))

@@ -35,27 +35,38 @@ def test_a_lines_grant_is_gathered_like_any_other(world):
     assert SignedGrant.parse(fetched.content).line_grant == grant
 
 
-@pytest.mark.parametrize("changes", [{"purpose": "other"}, {"region": "ohio"}, {"project_id": "other"}])
-def test_a_line_of_another_project_is_refused(world, code, changes):
+@pytest.fixture
+def ready(world):
     world.register_all()
     world.open_project()
-    assert code(world.put_grant(LEAD, world.signed(world.line_grant(**changes), LEAD))) == "grant.other_project"
+    world.register_line_assets()
+    return world
 
 
-def test_a_line_with_another_key_than_a_card_is_refused(world, code):
-    world.register_all()
-    world.open_project()
-    world.keys["tax"].identity = world.keys["tax"].approval
-    assert code(world.put_grant(LEAD, world.signed(world.line_grant(), LEAD))) == "grant.key_mismatch"
+@pytest.mark.parametrize("changes", [{"purpose": "statistics"}, {"region": "ohio"}])
+def test_a_line_of_another_project_is_refused(ready, code, changes):
+    assert code(ready.draft(ready.line_grant(**changes))) == "grant.other_project"
 
 
-def test_a_party_that_the_line_does_not_name_cannot_send_it(world, code):
-    world.register_all()
-    world.open_project()
-    three = [share for share in world.line_grant().participants if share.department != "tax"]
-    signed = world.signed(world.line_grant(participants=three), LEAD)
-    assert code(world.put_grant("tax", signed)) == "authorization.denied"
-    assert world.put_grant("health", signed).status_code == 201
+def test_a_line_with_another_key_than_a_card_is_refused(ready, code):
+    grant = ready.line_grant()
+    ready.keys["tax"].revocation = ready.keys["health"].revocation
+    assert code(ready.draft(ready.line_grant())) == "grant.key_mismatch"
+    assert ready.draft(grant).status_code == 201
+
+
+def test_each_region_of_a_line_is_the_one_that_its_department_registered(ready, code):
+    participants = [share.model_dump() for share in ready.line_grant().participants]
+    participants[1]["region"] = "region-9"
+    assert code(ready.draft(ready.line_grant(participants=participants))) == "request.wrong_region"
+
+
+def test_a_party_that_the_line_does_not_name_learns_nothing_of_it(ready, code):
+    three = [share for share in ready.line_grant().participants if share.department != "tax"]
+    grant = ready.line_grant(participants=three)
+    number = ready.request(grant)
+    assert code(ready.sign(number, ready.signed(grant, LEAD), "tax")) == "request.unknown"
+    assert ready.sign(number, ready.signed(grant, "health"), "health").status_code == 201
 
 
 def test_a_lines_grant_allows_lines_and_nothing_else(world, code):

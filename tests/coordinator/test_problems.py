@@ -69,7 +69,8 @@ def test_unknown_addresses_and_methods_are_problems(world, code):
     [
         ("/v1/health", "GET"),
         ("/v1/parties", "GET, POST"),
-        ("/v1/projects/p/grant", "GET, PUT"),
+        ("/v1/projects/p/grant", "GET"),
+        ("/v1/assets/tax/tax", "GET, PUT"),
         ("/v1/runs/r/stop", "POST"),
     ],
 )

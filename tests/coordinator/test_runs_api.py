@@ -46,12 +46,13 @@ def test_only_the_holder_of_the_scheduling_right_starts_a_run(world, code):
 
 
 def test_a_run_needs_a_grant_that_every_party_signed(world, code):
-    world.register_all()
-    world.open_project()
+    world.prepare()
     assert code(start(world)) == "grant.unknown"
-    world.put_grant(LEAD, world.signed(world.grant(), "centre", LEAD, "health", "housing"))
+    grant = world.grant()
+    number = world.request(grant)
+    world.sign_all(number, grant, "centre", LEAD, "health", "housing")
     assert code(start(world)) == "grant.signature_missing"
-    world.put_grant("tax", world.signed(world.grant(), "tax"))
+    world.sign_all(number, grant, "tax")
     assert start(world).status_code == 201
 
 
