@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from sqlalchemy.exc import OperationalError
 from starlette.types import Lifespan
@@ -125,6 +126,8 @@ def create_app(
     answer_refusals(app, refusal)
     _add_api(app)
     mount_console(app)
+    # The framework builds its table of routes at the first request, and two threads that build it at once lose addresses.
+    list(iter_route_contexts(app.routes))
     return app
 
 
