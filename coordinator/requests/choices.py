@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import distinct, select, tuple_
+from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
 from coordinator.catalogue.models import AssetRow
@@ -50,7 +50,7 @@ def candidates_for(session: Session, project: ProjectRow) -> list[Candidate]:
 
     An asset is the one on its department's registered card, because a draft is made from cards.
     """
-    owners = session.scalars(select(distinct(AssetRow.owner)).where(AssetRow.region == project.region))
+    owners = session.scalars(select(AssetRow.owner).where(AssetRow.region == project.region).distinct())
     cards = department_cards(session, {project.lead, *owners})
     here = {name: card for name, card in cards.items() if card.region == project.region}
     rows = _assets_on_cards(session, here)

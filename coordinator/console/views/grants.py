@@ -106,17 +106,7 @@ def grants_page(request: Request, user: ConsoleUser, context: Context, wanted: P
             found=found,
             cursor=wanted.cursor,
             used=used,
-            now=now_s(session),
-            run_bars=[
-                Budget(
-                    _bar_label(language, row),
-                    used.get(row.grant_hash, 0),
-                    used.get(row.grant_hash, 0),
-                    row.runs_allowed,
-                )
-                for row in found.rows
-            ],
-            day_bars=[_days(session, _bar_label(language, row), row) for row in found.rows],
+            days={row.number: _days(row, now_s(session)) for row in found.rows},
             purpose_title=partial(purpose_title, language),
         )
 
@@ -204,16 +194,16 @@ def _values(
     party = user.principal.party
     own_wish = next((wish for wish in wishes if wish.party == party), None)
     lists = _lists(session, row, grant)
+    passed, days = _days(row, now_s(session))
     revocable = RequestState.REVOKED in LEGAL[RequestState(row.state)]
     return {
         "row": row,
-        "now": now_s(session),
         "terms": terms_in_words(language, grant),
         "parties": parties_in_request(parties_of(session, [row])[row.number], decisions),
         "signatures": [(one, who(language, one.person, one.party)) for one in decisions if one.way == "signature"],
         "used": used,
         "run_bars": [Budget(language.gettext("Runs"), used, used, row.runs_allowed)],
-        "day_bars": [_days(session, language.gettext("Days"), row)],
+        "day_bars": [Budget(language.gettext("Days"), passed, passed, days)],
         "lists": lists,
         "wishes": [(wish, who(language, str(wish.account), wish.party)) for wish in wishes],
         "own_wish": own_wish,
@@ -262,15 +252,10 @@ def _reason_options(language: Language) -> list[tuple[str, str]]:
     return [(reason, title_of(language, "revocation_reason", reason)) for reason in REASONS]
 
 
-def _days(session: Session, label: str, row: AccessRequestRow) -> Budget:
-    """Return how many of a grant's days have passed, as a bar."""
-    total = max(1, (row.expires_at - row.not_before) / DAY_S)
-    passed = min(total, max(0, (now_s(session) - row.not_before) / DAY_S))
-    return Budget(label, passed, passed, total)
-
-
-def _bar_label(language: Language, row: AccessRequestRow) -> str:
-    return language.gettext("No. %(number)s %(project)s") % {"number": row.number, "project": row.project_id}
+def _days(row: AccessRequestRow, now: int) -> tuple[int, int]:
+    """Return how many of a grant's days have passed, of how many. A day that has begun counts once it is over."""
+    total = -(-(row.expires_at - row.not_before) // DAY_S)
+    return min(total, max(0, (now - row.not_before) // DAY_S)), total
 
 
 def _address(number: int) -> str:

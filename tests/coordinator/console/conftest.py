@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -60,7 +60,7 @@ def cheap_world(world: Any) -> Any:
     """The coordinator's world, with passwords that cost little to check."""
     accounts = world.config.accounts.model_copy(update=CHEAP_PASSWORDS)
     config = world.config.model_copy(update={"accounts": accounts}).at_home(world.config.home)
-    return type(world)(config, world.api_key, world.approval_key, world.keys)
+    return replace(world, config=config)
 
 
 @pytest.fixture
