@@ -51,7 +51,14 @@ def assets(home: HomeOption, as_json: AsJson = False) -> None:
     if not found and not as_json:
         console.note("no_assets")
         return
-    shown = [{**row, "purpose": ", ".join(row["allowed_purposes"])} for row in found]
+    shown = [
+        {
+            **row,
+            "purpose": ", ".join(row["allowed_purposes"]),
+            "state": console.text("state.asset_withdrawn" if row["withdrawn"] else "state.registered"),
+        }
+        for row in found
+    ]
     columns = ["owner", "dataset", "region", "people", "tier", "steward", "purpose", "revision", "state"]
     console.rows(columns, found if as_json else shown, as_json=as_json)
 

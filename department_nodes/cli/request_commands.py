@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from command_line.console import ending_with_code
-from department_nodes.cli.start import AsJson, HomeOption, Yes, ask, connect, console, open_home, show_leaves
+from department_nodes.cli.start import (
+    AsJson,
+    HomeOption,
+    Yes,
+    ask,
+    connect,
+    console,
+    open_home,
+    show_leaves,
+    state_in_words,
+)
 from department_nodes.cli.terms import line_draft, region_draft, with_options_of
 
 if TYPE_CHECKING:
@@ -67,7 +77,15 @@ def list_requests(
     if not found and not as_json:
         console.note("no_requests")
         return
-    shown = [{**row, "project": row["project_id"], "grant": row["grant_hash"][:16]} for row in found]
+    shown = [
+        {
+            **row,
+            "state": state_in_words(row["state"]),
+            "project": row["project_id"],
+            "grant": row["grant_hash"][:16],
+        }
+        for row in found
+    ]
     columns = ["number", "state", "project", "purpose", "lead", "grant"]
     console.rows(columns, found if as_json else shown, as_json=as_json)
 
@@ -146,7 +164,8 @@ def refuse(number: Number, home: HomeOption, reason: Reason, yes: Yes = False, a
     fetched = requests.fetch_request(client, number)
     ask("confirm_refuse", yes, number=number, department=node.config.department)
     answer = requests.refuse_request(NodeEngine(node), client, fetched, reason)
-    console.fact("request.refused", {"number": number, "state": answer.state}, as_json=as_json)
+    state = answer.state if as_json else state_in_words(answer.state)
+    console.fact("request.refused", {"number": number, "state": state}, as_json=as_json)
 
 
 @app.command()
@@ -158,7 +177,8 @@ def withdraw(number: Number, home: HomeOption, reason: Reason = "", as_json: AsJ
 
     node = open_home(home)
     answer = requests.withdraw_request(NodeEngine(node), connect(node), number, reason)
-    console.fact("request.withdrawn", {"number": number, "state": answer.state}, as_json=as_json)
+    state = answer.state if as_json else state_in_words(answer.state)
+    console.fact("request.withdrawn", {"number": number, "state": state}, as_json=as_json)
 
 
 def _hand_in(node: "NodeHome", grant: "Grant | LineGrant", draft_only: bool, as_json: bool) -> None:
@@ -184,7 +204,7 @@ def _print_request(shown: "ShownRequest", department: str) -> None:
     from department_nodes.governance.showing import participants_in_words, terms_in_words
 
     grant, request = shown.grant, shown.request
-    names = {"number": request.number, "state": request.state, "grant": request.signed.grant_hash}
+    names = {"number": request.number, "state": state_in_words(request.state), "grant": request.signed.grant_hash}
     print(console.text("asked.heading", **names))
     for line in terms_in_words(grant, console.text):
         print(line)

@@ -61,6 +61,12 @@ def show_leaves(rows: Sequence[Mapping[str, Any]]) -> None:
     console.rows(["step", "receiver", "kind", "items", "bytes"], shown, as_json=False)
 
 
+def state_in_words(state: str) -> str:
+    """Return a state that the coordinator tells, in the officer's language; one that this program does not know as it is."""
+    key = f"state.{state}"
+    return console.text(key) if key in TEXTS else state
+
+
 def ask(key: str, yes: bool, **values: object) -> None:
     """Ask the officer on a terminal; without one, the command itself is the consent. Ends the command on no."""
     if sys.stdin.isatty() and not yes:

@@ -102,7 +102,7 @@ def participants_in_words(grant: Grant | LineGrant, say: Say) -> list[dict[str, 
             "tier": tier_title(share),
             "dataset": f"{share.dataset}/{share.standard_version}",
             "people": str(share.declared_people),
-            "operations": ", ".join(say(f"operation.{operation.value}") for operation in share.operations),
+            "operations": say("list.separator").join(say(f"operation.{each.value}") for each in share.operations),
             "columns": ", ".join(share.columns),
         }
         for share in grant.shares
@@ -135,7 +135,7 @@ def tier_title(share: Share) -> str:
 def _region_terms(grant: Grant, say: Say) -> list[str]:
     label, evidence = grant.label, grant.evidence
     return [
-        say("asked.modes", modes=", ".join(say(f"mode.{mode}") for mode in grant.modes)),
+        say("asked.modes", modes=say("list.separator").join(say(f"mode.{mode}") for mode in grant.modes)),
         say(
             "asked.label",
             target=label.target,
