@@ -8,10 +8,12 @@ import typer
 
 from command_line.console import ending_with_code, note
 from command_line.documents import write_document
+from command_line.paging import every_item
 from coordinator.cli.start import OfficerHome, Yes, console, open_officer
 from coordinator.grants.keys import compare_keys, merge_signatures, verify_each_signature
 from coordinator.grants.summary import grant_summary
-from coordinator.officer import read_grant
+from coordinator.officer import Officer, read_grant
+from crypto.errors import DoudiError
 from policies.contracts.grant import SignedGrant, required_signatures, sign_grant
 
 app = typer.Typer()
@@ -23,7 +25,7 @@ def sign(
     grant: Annotated[Path, typer.Argument(metavar="GRANT", help="a grant, with or without signatures")],
     officer_home: OfficerHome,
     out: Annotated[Path | None, typer.Option(help="where to write the signed grant; else stdout")] = None,
-    submit: Annotated[bool, typer.Option(help="also send it to the coordinator")] = False,
+    submit: Annotated[bool, typer.Option(help="also send it to the request that asks for this grant")] = False,
     yes: Yes = False,
 ) -> None:
     """Show what a grant allows and sign it as the centre, after comparing its keys with the registered cards."""
@@ -46,8 +48,16 @@ def sign(
     }
     note(console.text("signed", hash=signed.grant_hash, **counts))
     if submit:
-        officer.request("PUT", f"/v1/projects/{signed.grant.project_id}/grant", signed.to_bytes())
+        number = _request_number(officer, signed.grant_hash)
+        officer.request("PUT", f"/v1/requests/{number}/signatures", signed.to_bytes())
         note(console.text("submitted"))
+
+
+def _request_number(officer: Officer, grant_hash: str) -> int:
+    """Return the number of the request for a grant. Raises `request.unknown`."""
+    for found in every_item(officer.get, f"/v1/requests?grant_hash={grant_hash}"):
+        return int(found["number"])
+    raise DoudiError("request.unknown", "no request asks for this grant", "Have the lead submit it.")
 
 
 def _write_grant(signed: SignedGrant, out: Path | None) -> None:

@@ -10,19 +10,16 @@ import time
 import httpx
 import pytest
 import uvicorn
-from coordinator_world import DEPARTMENTS, LEAD, PROJECT, Keys, World
+from coordinator_world import COLUMNS, DEPARTMENTS, LEAD, PROJECT, Keys, World
 from cryptography import x509
 from typer.testing import CliRunner
 
 from command_line.console import ExitCode, exit_code
 from coordinator.app import create_app
-from coordinator.authorization.principals import Principal
 from coordinator.cli import app
 from coordinator.cli.host_commands import superlink_arguments
 from coordinator.config import load_config
 from coordinator.db.session import open_engine, require_known_schema
-from coordinator.grants.services import put_grant
-from coordinator.runs.scheduling import create_run
 from coordinator.runs.services import mark_step
 from coordinator.texts import TEXTS
 from policies.contracts.cards import CentreCard
@@ -76,10 +73,10 @@ def served(homes):
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    # A world only for its documents: keys, cards and grants that name this centre.
+    # A world of the same database: its documents name this centre, and its departments ask for grants.
     keys = {name: Keys() for name in DEPARTMENTS}
-    approval = bytes.fromhex((officer / "approval.key").read_text())
-    yield home, officer, World(config, b"", approval, keys)
+    approval, api_key = (bytes.fromhex((officer / name).read_text()) for name in ("approval.key", "api.key"))
+    yield home, officer, World(config, api_key, approval, keys)
     server.should_exit = True
     thread.join()
 
@@ -148,19 +145,24 @@ def test_an_officer_registers_opens_and_signs(served, tmp_path):
         "kentucky",
     ]
     assert json.loads(call(*project, "--lead", LEAD, *folder, "--json").stdout)["state"] == "open"
+    world.register_assets()
     grant = world.grant()
+    number = world.request(grant)
     (tmp_path / "grant.json").write_bytes(grant.to_bytes() + b"\n")
     result = call("sign", tmp_path / "grant.json", *folder, "--out", tmp_path / "signed.json", "--submit")
     assert "ε = 1" in result.stderr
-    assert "income" in result.stderr
+    assert COLUMNS["tax"][0] in result.stderr
     signed = SignedGrant.parse((tmp_path / "signed.json").read_bytes())
     assert [signature.party for signature in signed.signatures] == ["centre"]
     chinese = CliRunner().invoke(app, ["--lang", "zh", "sign", str(tmp_path / "signed.json"), *map(str, folder)])
     assert "牵头" in chinese.stderr
     assert SignedGrant.parse(chinese.stdout.strip().encode()) == signed
+    stored = SignedGrant.parse(world.send("centre", "GET", f"/v1/requests/{number}/grant").content)
+    assert [signature.party for signature in stored.signatures] == ["centre"]
     assert json.loads(call("runs", *folder, "--json").stdout) == []
     kinds = [event["type"] for event in json.loads(call("events", *folder, "--json").stdout)]
-    assert kinds == [*["party.registered"] * 4, "project.created", "grant.stored"]
+    assert kinds[:5] == [*["party.registered"] * 4, "project.created"]
+    assert "grant.signatures_added" in kinds
     assert "party.registered" in call("events", *folder, "--after", 2).stdout
     status = json.loads(call("status", *folder, "--json").stdout)
     assert (status["parties"], status["projects"], status["active"]) == (4, 1, 0)
@@ -195,7 +197,7 @@ def test_an_officer_reads_everything_that_a_line_allows(served, tmp_path):
         "norm 2",
         "secure",
         "region region-1",
-        "income",
+        COLUMNS["tax"][0],
     ):
         assert fact in shown
     assert "at least 75 % of the survivors" in call("sign", tmp_path / "other.json", "--officer-home", officer).stderr
@@ -216,9 +218,11 @@ def test_runs_shows_how_far_a_line_is(served, tmp_path):
     call("register", *write_cards(world, tmp_path), *folder)
     project = ["create-project", PROJECT, "--title", "Line", "--purpose", "social_assistance", "--region", "kentucky"]
     call(*project, "--lead", LEAD, *folder)
+    world.register_line_assets()
+    grant = world.line_grant()
+    world.sign_all(world.request(grant), grant)
+    run_id = world.start_run("line")["run_id"]
     with world.begin() as session:
-        put_grant(session, world.config, Principal.of_party(LEAD), PROJECT, world.signed(world.line_grant()))
-        run_id = create_run(session, Principal.of_party(LEAD), PROJECT, "line").run_id
         mark_step(session, run_id, 1, "line_keys", "tax", "sent", round_number=7)
     (row,) = json.loads(call("runs", *folder, "--json").stdout)
     assert (row["mode"], row["round"], row["rounds"]) == ("line", 7, 40)
