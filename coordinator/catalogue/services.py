@@ -127,6 +127,11 @@ def list_assets(session: Session, wanted: PageRequest, only: AssetFilter | None 
     return page_of(session, query, BY_OWNER, wanted)
 
 
+def list_regions(session: Session) -> list[str]:
+    """Return every region that has an asset, sorted."""
+    return list(session.scalars(select(AssetRow.region).distinct().order_by(AssetRow.region)))
+
+
 def purposes_of(session: Session, rows: Sequence[AssetRow]) -> Mapping[tuple[str, str], list[str]]:
     """Return the allowed purposes of assets, sorted, by owner and data set: one query for a page."""
     names = [(row.owner, row.dataset) for row in rows]

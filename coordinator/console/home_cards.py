@@ -1,51 +1,21 @@
 """The cards of the home page: what waits for a person, and where to go.
 
-`CARDS` has one line for each feature that has something to say. A card's loader reads within the transaction that the home page
+`CARDS` has a line for each feature that has something to say. A card's loader reads within the transaction that the home page
 opens, and returns words in the person's language.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from coordinator.accounts.sessions import SignedIn
+from coordinator.console.home_content import HomeCard, HomeContent
 from coordinator.console.languages import N_, Language
-from coordinator.parties.models import PartyRow
+from coordinator.console.operation_cards import OPERATION_CARDS
+from coordinator.console.request_cards import REQUEST_CARDS
 from policies.standards.loader import available_standards
 from policies.standards.purpose_loader import available_purposes
 from policies.standards.tier_loader import available_tiers
-
-
-@dataclass(frozen=True)
-class HomeContent:
-    """What a card shows. `count`: large; `items`, `link`: (address, text). `waiting`: somebody has to act, so it stands first."""
-
-    text: str
-    count: int | None = None
-    items: Sequence[tuple[str, str]] = ()
-    link: tuple[str, str] | None = None
-    waiting: bool = False
-
-
-@dataclass(frozen=True)
-class HomeCard:
-    """One card. `roles`: who sees it; `None`: everybody. `load` returns `None` when there is nothing to say."""
-
-    title: str
-    load: Callable[[Session, SignedIn, Language], HomeContent | None]
-    roles: frozenset[str] | None = None
-
-
-def _departments(session: Session, _user: SignedIn, language: Language) -> HomeContent:
-    departments = select(func.count()).select_from(PartyRow).where(PartyRow.role == "department")
-    count = session.scalar(departments) or 0
-    if not count:
-        text = language.gettext("No department is registered. Next: “doudi centre register” on the officer's device.")
-        return HomeContent(text, waiting=True)
-    text = language.ngettext("department is registered.", "departments are registered.", count)
-    return HomeContent(text, count=count)
 
 
 def _standards(_session: Session, _user: SignedIn, language: Language) -> HomeContent:
@@ -58,11 +28,10 @@ def _standards(_session: Session, _user: SignedIn, language: Language) -> HomeCo
     return HomeContent(text, link=("/console/standards", language.gettext("Look them up")))
 
 
-_OVERSEERS = frozenset({"centre_officer", "centre_approver", "auditor"})
-
 # In the order of the page, after those where something waits.
 CARDS: tuple[HomeCard, ...] = (
-    HomeCard(N_("Departments"), _departments, _OVERSEERS),
+    *REQUEST_CARDS,
+    *OPERATION_CARDS,
     HomeCard(N_("Standards and tiers"), _standards),
 )
 

@@ -28,12 +28,45 @@ class Section:
     entries: tuple[Entry, ...]
 
 
+_OF_DEPARTMENTS = frozenset({"department_it", "department_approver", "scheduler"})
+_OVERSEERS = frozenset({"centre_officer", "centre_approver", "auditor"})
+
 # Later features add their entry here, in the section where people look for it.
 MENU: tuple[Section, ...] = (
-    Section(N_("Work"), (Entry(CONSOLE, N_("Home")),)),
-    Section(N_("Data"), (Entry("/console/standards", N_("Standards and tiers")),)),
-    Section(N_("Oversight"), ()),
-    Section(N_("Administration"), (Entry("/console/account", N_("My account")),)),
+    Section(
+        N_("Work"),
+        (
+            Entry(CONSOLE, N_("Home")),
+            Entry("/console/requests", N_("Requests")),
+            Entry("/console/grants", N_("Grants")),
+            Entry("/console/runs", N_("Runs")),
+            Entry("/console/queue", N_("Queue")),
+        ),
+    ),
+    Section(
+        N_("Data"),
+        (
+            Entry("/console/catalogue", N_("Catalogue")),
+            Entry("/console/standards", N_("Standards and tiers")),
+        ),
+    ),
+    Section(
+        N_("Oversight"),
+        (
+            Entry("/console/node", N_("My node"), _OF_DEPARTMENTS),
+            Entry("/console/parties", N_("Departments")),
+            Entry("/console/decisions", N_("Decisions"), _OVERSEERS),
+            Entry("/console/ledger", N_("Record and ledger"), _OVERSEERS),
+        ),
+    ),
+    Section(
+        N_("Administration"),
+        (
+            Entry("/console/accounts", N_("Accounts"), frozenset({"centre_officer", "auditor"})),
+            Entry("/console/policy", N_("Rules")),
+            Entry("/console/account", N_("My account")),
+        ),
+    ),
 )
 
 

@@ -38,6 +38,13 @@ PROBLEMS: Mapping[str, Problem] = {
         "The request was refused. Nothing was changed.",
         "Look the code up in the README, or ask the centre.",
     ),
+    "console.too_many_streams": Problem(
+        503,
+        "Too many pages are followed",
+        "This page cannot be followed live now, because too many are.",
+        "Load the page again from time to time, or close other pages of the console.",
+        60,
+    ),
     "console.method_not_allowed": Problem(
         405,
         "Page not found",

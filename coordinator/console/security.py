@@ -130,6 +130,22 @@ def console_user(user: Visitor) -> SignedIn:
 ConsoleUser = Annotated[SignedIn, Depends(console_user)]
 
 
+def watching_user(request: Request, context: Context) -> SignedIn:
+    """Return who is signed in, for what a page asks for by itself. It counts as no use, or an open page would keep a session.
+
+    Raises `SignInNeeded`.
+    """
+    with context.read() as session:
+        user = find_session(session, request.cookies.get(SESSION_COOKIE, ""))
+    if user is None:
+        raise SignInNeeded
+    request.state.user = user
+    return user
+
+
+Watcher = Annotated[SignedIn, Depends(watching_user)]
+
+
 async def require_csrf(request: Request, user: ConsoleUser) -> Form:
     """Return the form of a signed-in person. Every POST needs this or `require_visitor_csrf`; a test looks for it.
 

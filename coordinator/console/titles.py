@@ -5,7 +5,10 @@ A name that is not listed, for example of a department that nobody here knows, s
 
 from collections.abc import Mapping
 
+from coordinator.console.act_titles import ACT_TITLES
 from coordinator.console.languages import N_, Language
+from coordinator.console.request_titles import REQUEST_TITLES
+from coordinator.console.run_titles import RUN_TITLES
 
 TITLES: Mapping[str, Mapping[str, str]] = {
     "role": {
@@ -18,6 +21,7 @@ TITLES: Mapping[str, Mapping[str, str]] = {
     },
     "party": {
         "centre": N_("Data-management centre"),
+        "coordinator": N_("Coordinator"),
         "civil_affairs": N_("Civil affairs"),
         "human_resources": N_("Human resources"),
         "health_disability": N_("Health"),
@@ -69,6 +73,9 @@ TITLES: Mapping[str, Mapping[str, str]] = {
         "metrics": N_("Metrics"),
     },
     "scopes": {"read": N_("Read only"), "read write": N_("Read and write")},
+    **REQUEST_TITLES,
+    **ACT_TITLES,
+    **RUN_TITLES,
 }
 
 

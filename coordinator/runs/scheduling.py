@@ -14,7 +14,7 @@ from coordinator.paging import Order, PageRequest, Slice, page_of
 from coordinator.parties.services import CENTRE
 from coordinator.projects.services import get_project
 from coordinator.runs.models import KeyOfferRow, RunRow
-from coordinator.runs.services import end, get_run, move, record_run
+from coordinator.runs.services import STOPPED_CODE, end, get_run, move, record_run
 from coordinator.runs.states import RunState
 from crypto.errors import DoudiError
 from policies.contracts.grant import Grant, LineGrant, SignedGrant
@@ -24,6 +24,14 @@ from policies.contracts.requests import CLOCK_TOLERANCE_S
 
 GATHERING_TIMEOUT_CODE = "run.gathering_timeout"
 MANIFEST_EXPIRED_CODE = "run.manifest_expired"
+# Why somebody stops a run. Codes and no words of people: they stand in the run, in events, and before every participant.
+STOP_REASONS = (
+    "run.stopped_by_mistake",
+    "run.stopped_for_data",
+    "run.stopped_for_node",
+    "run.stopped_for_review",
+    STOPPED_CODE,
+)
 NEWEST_FIRST = Order("runs", (RunRow.created_at, RunRow.run_id), newest_first=True)
 
 
@@ -144,10 +152,11 @@ def store_manifest(session: Session, principal: Principal, run_id: str, signed: 
     return True
 
 
-def request_stop(session: Session, principal: Principal, run_id: str) -> RunRow:
+def request_stop(session: Session, principal: Principal, run_id: str, code: str = "") -> RunRow:
     """Ask for a stop: at once before the run has started, else between two steps. Asking again changes nothing.
 
-    Only the scheduler, the lead and the centre. Raises `run.unknown`, `authorization.denied`, `run.illegal_transition`.
+    `code`: why, one of `STOP_REASONS`, if it is told. Only the scheduler, the lead and the centre. Raises `run.unknown`,
+    `authorization.denied`, `run.illegal_transition`.
     """
     row = get_run(session, run_id)
     grant = _grant(session, row)
@@ -155,11 +164,11 @@ def request_stop(session: Session, principal: Principal, run_id: str) -> RunRow:
         raise DoudiError("authorization.denied", "only the scheduler, the lead or the centre stops a run")
     if row.state == RunState.RUNNING:
         if not row.stop_requested:
-            row.stop_requested = True
-            record_run(session, EventType.RUN_STOP_REQUESTED, principal, row)
+            row.stop_requested, row.reason_code = True, code
+            record_run(session, EventType.RUN_STOP_REQUESTED, principal, row, code)
     elif row.state != RunState.STOPPED:
         row.stop_requested = True
-        end(session, row, RunState.STOPPED, EventType.RUN_STOPPED, principal, "run.stopped")
+        end(session, row, RunState.STOPPED, EventType.RUN_STOPPED, principal, code or STOPPED_CODE)
     return row
 
 
