@@ -25,7 +25,7 @@ PROJECT = "support-2026"
 class CoordinatorServer:
     """A coordinator, and the centre's officer with the keys of its device."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, further_approvers: int = 0) -> None:
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -38,12 +38,15 @@ class CoordinatorServer:
             fleet_port=9092,
             superlink_api_port=9091,
             step_timeout_s=900,
+            further_approvers=further_approvers,
         )
         config = install(chosen, int(time.time()))
         self.url, self.officer = f"https://127.0.0.1:{port}", chosen.officer_home
         self.approval_key, self.api_key, self.revocation_key = (
             bytes.fromhex((self.officer / f"{name}.key").read_text()) for name in ("approval", "api", "revocation")
         )
+        further = sorted(self.officer.glob("approver-*/approval.key"))
+        self.further_approval_keys = [bytes.fromhex(path.read_text()) for path in further]
         self.card = CentreCard.parse((self.officer / CENTRE_CARD_FILE).read_bytes())
         self.client = CoordinatorClient(self.url, self.officer / CA_FILE, "centre", self.api_key)
         self._list: SignedRevocationList | None = None
@@ -81,10 +84,10 @@ class CoordinatorServer:
         }
         self.client.post("/v1/projects", project)
 
-    def sign(self, number: int) -> dict[str, Any]:
-        """Sign a request's grant as the centre's officer does; return the request."""
+    def sign(self, number: int, key: bytes | None = None) -> dict[str, Any]:
+        """Sign a request's grant as the centre's officer does, or a further approver of this key; return the request."""
         signed = SignedGrant.parse(self.client.get_bytes(f"/v1/requests/{number}/grant"))
-        own = sign_grant(signed.grant, "centre", "centre", self.approval_key)
+        own = sign_grant(signed.grant, "centre", "centre", key or self.approval_key)
         body = SignedGrant(grant=signed.grant, signatures=(own,)).to_bytes()
         answer: dict[str, Any] = self.client.put_bytes(f"/v1/requests/{number}/signatures", body)
         return answer

@@ -338,3 +338,31 @@ def test_the_sites_own_policy_is_shown_with_who_decides_each_limit(region: Regio
     assert call(region, NODE, "policy", "default").exit_code == 5
     assert call(region, NODE, "policy", "default", "--replace").exit_code == 0
     assert path.read_bytes() == before
+
+
+def test_two_people_of_each_party_approve_important_data_each_with_a_key_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = CoordinatorServer(tmp_path / "centre", further_approvers=1)
+    region = Region(tmp_path / "region", people=60, tier="important", further_approvers=1)
+    server.admit(region)
+    server.publish_revocations()
+    for name in DEPARTMENTS:
+        told(region, name, "register-asset")
+    beyond = ["--mode", "sum-only", "--bits-per-year", "60", "--days", "90", "--runs", "5"]
+    with pytest.raises(AssertionError, match=r"tier\.runs"):
+        request(region, *beyond)
+    number = request(region, "--mode", "sum-only", "--bits-per-year", "40", "--days", "90", "--runs", "2")
+    for name in DEPARTMENTS:
+        first = told(region, name, "approve", number, "--yes")
+        assert (first["count"], first["needed"], first["missing"]) == (1, 2, 1)
+    assert told(region, NODE, "status")["waiting_requests"] == [number]
+    for name in DEPARTMENTS:
+        monkeypatch.setenv(OFFICER_KEYS_VARIABLE, str(region.folder / name / "officers" / "approver-2"))
+        second = told(region, name, "approve", number, "--yes")
+        assert (second["count"], second["missing"]) == (2, 0)
+    assert told(region, NODE, "status")["waiting_requests"] == []
+    assert server.sign(number)["state"] == "submitted"
+    assert server.sign(number, server.further_approval_keys[0])["state"] == "active"
+    region.close()
+    server.close()
