@@ -46,8 +46,8 @@ class RevocationExchange:
     def __init__(self, engine: NodeEngine, client: Lists) -> None:
         self._engine = engine
         self._client = client
-        # What was told once is not told again every half minute.
-        self._told: set[tuple[str, str, int]] = set()
+        # What was told once is not told again every half minute, nor can a coordinator fill the journal with new numbers.
+        self._told: set[tuple[str, str]] = set()
         self._asked_at = 0.0
 
     def exchange(self) -> bool:
@@ -103,12 +103,13 @@ class RevocationExchange:
             if error.code != "key.missing":
                 raise
             # The key is on an officer's device: that person renews the list, with `doudi node publish-revocations`.
-            if ("", error.code, 0) not in self._told:
-                self._told.add(("", error.code, 0))
+            told = (self._engine.home.config.department, error.code)
+            if told not in self._told:
+                self._told.add(told)
                 log.warning("this department's revocation list is not renewed here: %s", error.code)
 
     def _tell(self, offered: SignedRevocationList, code: str, now_s: int) -> None:
-        known = (offered.content.party, code, offered.content.number)
+        known = (offered.content.party, code)
         if known in self._told:
             return
         self._told.add(known)
