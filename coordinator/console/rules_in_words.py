@@ -21,7 +21,7 @@ _TITLES: Mapping[str, str] = {
     "operations": N_("Operations"),
     "people": N_("People"),
     "parties": N_("Parties"),
-    "runs": N_("Runs"),
+    "runs": N_("Number of runs"),
     "days": N_("Days"),
     "label_epsilon_milli": N_("ε of a label"),
     "evidence_bits": N_("Evidence bits per person and year"),

@@ -202,7 +202,7 @@ def _values(
         "parties": parties_in_request(parties_of(session, [row])[row.number], decisions),
         "signatures": [(one, who(language, one.person, one.party)) for one in decisions if one.way == "signature"],
         "used": used,
-        "run_bars": [Budget(language.gettext("Runs"), used, used, row.runs_allowed)],
+        "run_bars": [Budget(language.gettext("Number of runs"), used, used, row.runs_allowed)],
         "day_bars": [Budget(language.gettext("Days"), passed, passed, days)],
         "lists": lists,
         "wishes": [(wish, who(language, str(wish.account), wish.party)) for wish in wishes],
