@@ -17,6 +17,7 @@ from command_line.documents import read_document_bytes, write_atomically
 from coordinator.grants.keys import CentreKeys
 from coordinator.installation import API_KEY_FILE, APPROVAL_KEY_FILE, CA_FILE, CENTRE_CARD_FILE
 from coordinator.parties.services import CENTRE
+from crypto.canonical import canonical_json
 from crypto.errors import DoudiError
 from policies.contracts.cards import CentreCard, DepartmentCard
 from policies.contracts.grant import SignedGrant
@@ -48,9 +49,12 @@ class Officer:
         card = self.centre_card
         return CentreKeys((card.approval_key, *card.co_approval_keys), card.revocation_key)
 
-    def approval_key(self) -> bytes:
-        """Return the private key that approves grants. Raises `file.unreadable`."""
-        return self._key(APPROVAL_KEY_FILE)
+    def approval_key(self, folder: Path | None = None) -> bytes:
+        """Return the private key that approves grants: the officer's, or a further approver's in another folder.
+
+        Raises `file.unreadable`.
+        """
+        return self.private_key(APPROVAL_KEY_FILE, folder)
 
     def cards(self) -> dict[str, DepartmentCard]:
         """Return the cards that this officer has registered, by department."""
@@ -79,7 +83,7 @@ class Officer:
         Raises `coordinator.unreachable`, `coordinator.bad_answer`, or the code of the coordinator's refusal.
         """
         card = self.centre_card
-        headers = sign_request(self._key(API_KEY_FILE), CENTRE, method, path, body, int(self.clock()))
+        headers = sign_request(self.private_key(API_KEY_FILE), CENTRE, method, path, body, int(self.clock()))
         try:
             # The environment may name proxies or other authorities; this connection takes neither.
             context = ssl.create_default_context(cafile=str(self.home / CA_FILE))
@@ -93,9 +97,14 @@ class Officer:
             ) from None
         return _parse_answer(answer)
 
-    def _key(self, name: str) -> bytes:
+    def document(self, path: str) -> bytes:
+        """Return a signed document, byte for byte. Raises as `request`; nothing of it is verified."""
+        return canonical_json(self.request("GET", path))
+
+    def private_key(self, name: str, folder: Path | None = None) -> bytes:
+        """Return a private key of 32 bytes from the officer's folder, or from another one. Raises `file.unreadable`."""
         try:
-            key = bytes.fromhex(read_file(self.home / name).decode("ascii").strip())
+            key = bytes.fromhex(read_file((folder or self.home) / name).decode("ascii").strip())
         except ValueError:
             key = b""
         if len(key) != 32:

@@ -16,6 +16,8 @@ from coordinator.cli import (
     host_commands,
     party_commands,
     record_commands,
+    request_commands,
+    revocation_commands,
     rules_commands,
 )
 
@@ -30,6 +32,8 @@ for group in (
     account_commands,
     party_commands,
     grant_commands,
+    request_commands,
+    revocation_commands,
     record_commands,
     rules_commands,
     description_commands,

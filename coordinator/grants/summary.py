@@ -6,6 +6,7 @@ from typing import Any
 
 from policies.contracts.grant import Grant, LineGrant
 from policies.contracts.grant_terms import GrantBase, Share
+from policies.contracts.run_windows import window_in_words
 
 Say = Callable[..., str]
 
@@ -107,6 +108,7 @@ def _common(grant: GrantBase, modes: Sequence[str], say: Say) -> list[str]:
             modes=", ".join(modes),
             scheduler=grant.scheduler.department,
         ),
+        *(say("grant.window", window=window_in_words(window)) for window in grant.windows),
     ]
 
 
@@ -117,6 +119,7 @@ def _share(share: Share, say: Say) -> dict[str, Any]:
         "dataset": f"{share.dataset}/{share.standard_version}",
         "columns": len(share.columns),
         "people": share.declared_people,
+        "tier": share.tier,
         "operations": ", ".join(operation.value for operation in share.operations),
     }
 

@@ -1,0 +1,62 @@
+"""The centre's own revocation list, on the officer's device: it is signed there, and its number never decreases.
+
+The folder holds the newest list. A list is stored before it is sent: what was signed once is what counts, also when sending fails.
+"""
+
+from collections.abc import Callable
+
+from command_line.documents import write_atomically
+from coordinator.installation import REVOCATION_KEY_FILE
+from coordinator.officer import Officer, read_file
+from coordinator.parties.services import CENTRE
+from policies.contracts.grant import SignedGrant
+from policies.contracts.revocations import (
+    RevocationList,
+    RevocationReason,
+    RevokedGrant,
+    SignedRevocationList,
+    sign_revocations,
+)
+
+LIST_FILE = "revocations.json"
+
+
+def newest_list(officer: Officer) -> SignedRevocationList | None:
+    """Return the newest list in the officer's folder. Raises `document.malformed` for a damaged file."""
+    path = officer.home / LIST_FILE
+    return SignedRevocationList.parse(read_file(path)) if path.is_file() else None
+
+
+def issue_list(officer: Officer, revoked: RevokedGrant | None = None) -> SignedRevocationList:
+    """Return the centre's next list, stored: with one more grant, or only with a new time. Raises `file.unreadable`."""
+    now_s, known = int(officer.clock()), newest_list(officer)
+    content = RevocationList(party=CENTRE, number=1, issued_at=now_s) if known is None else known.content
+    if known is not None or revoked is not None:
+        content = content.following(now_s, revoked)
+    signed = sign_revocations(content, officer.private_key(REVOCATION_KEY_FILE))
+    signed.verify(officer.centre_card.revocation_key)
+    write_atomically(officer.home / LIST_FILE, signed.to_bytes())
+    return signed
+
+
+def publish(officer: Officer, signed: SignedRevocationList) -> None:
+    """Send the list to the coordinator, from where every node fetches it. Sending it again changes nothing."""
+    officer.request("PUT", f"/v1/revocations/{CENTRE}", signed.to_bytes())
+
+
+def entry_of(signed: SignedGrant, reason: RevocationReason, now_s: int) -> RevokedGrant:
+    """Return the entry by which the centre takes a grant back."""
+    return RevokedGrant(
+        grant_hash=signed.grant_hash, reason=reason, revoked_at=now_s, expires_at=signed.grant.expires_at
+    )
+
+
+def keep_publishing(officer: Officer, every_s: float, wait: Callable[[float], None], times: int | None = None) -> int:
+    """Renew and send the list again and again; return how often. `wait`: sleeps. `times`: None is for ever."""
+    done = 0
+    while times is None or done < times:
+        publish(officer, issue_list(officer))
+        done += 1
+        if times is None or done < times:
+            wait(every_s)
+    return done
