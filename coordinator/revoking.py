@@ -1,6 +1,6 @@
 """The centre's own revocation list, on the officer's device: it is signed there, and its number never decreases.
 
-The folder holds the newest list. A list is stored before it is sent: what was signed once is what counts, also when sending fails.
+The folder holds the newest list. A list is stored before it is sent: what was signed once counts, also when sending fails.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Requests on the officer's device: what waits, what exactly is asked, and the centre's signature. Decided from the document alone."""
+"""Requests on the officer's device: what waits, what is asked, and the centre's signature, decided from the document alone."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ from coordinator.officer import Officer
 from coordinator.parties.services import CENTRE
 from crypto.canonical import canonical_json
 from crypto.errors import DoudiError
-from policies.contracts.grant import GrantBase, SignedGrant, required_signatures, sign_grant
+from policies.contracts.grant import SignedGrant, required_signatures, sign_grant
 from policies.contracts.tier_rules import verify_tier_rules
 
 app = typer.Typer()
@@ -73,7 +73,7 @@ def approve(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show a request, compare its keys with your copies of the cards and its terms with the tiers, ask, and sign as the centre."""
+    """Show a request, compare its keys with your copies of the cards and its terms with the tiers, ask, sign as the centre."""
     officer = open_officer(officer_home)
     view, signed = _fetch(officer, number)
     if not as_json:
@@ -82,7 +82,7 @@ def approve(
     private = officer.approval_key(key)
     if sys.stdin.isatty() and not yes:
         typer.confirm(console.text("request.confirm", number=number), abort=True, err=True)
-    own = SignedGrant(grant=signed.grant, signatures=(sign_grant(signed.grant, CENTRE, CENTRE, private),))
+    own = SignedGrant(grant=signed.grant, signatures=(sign_grant(signed.grant, CENTRE, "centre", private),))
     verify_each_signature(own)
     answer = officer.request("PUT", f"/v1/requests/{number}/signatures", own.to_bytes())
     gathered = sum(party["gathered"] for party in answer["parties"])
@@ -139,8 +139,4 @@ def _show(view: dict[str, Any], signed: SignedGrant) -> None:
     for needed in required_signatures(signed.grant):
         people = {item.key for item in signed.signatures if item.party == needed.party and item.key in needed.keys}
         note(console.text("request.people", party=needed.party, count=len(people), needed=needed.count))
-    note(console.text("request.state", number=view["number"], state=view["state"], hash=_hash(signed.grant)))
-
-
-def _hash(grant: GrantBase) -> str:
-    return grant.digest()
+    note(console.text("request.state", number=view["number"], state=view["state"], hash=signed.grant_hash))

@@ -45,7 +45,7 @@ def revoke(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take a grant back as the centre, for good. It works at each node when the list reaches it, and within its limit at the latest."""
+    """Take a grant back as the centre, for good. It works at a node when the list reaches it, at the latest within its limit."""
     if reason not in REASONS:
         raise typer.BadParameter(f"expected {', '.join(REASONS)}", param_hint="--reason")
     officer = open_officer(officer_home)
