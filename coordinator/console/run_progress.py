@@ -19,6 +19,7 @@ from policies.contracts.grant import Grant, LineGrant, SignedGrant
 from policies.contracts.steps import LINE_STEPS, REGION_STEPS, Step
 
 NOT_YET = "none"
+_NOTHING = "–"
 _ENDED_STATES = frozenset(state.value for state in ENDED)
 _ENDED_STEPS = frozenset(state.value for state in STEP_ENDED)
 # Without masks a round is one step.
@@ -125,12 +126,12 @@ def live_values(language: Language, frame: RunFrame, now: RunNow) -> dict[str, s
         "round": str(now.round_number),
     }
     found = {(step.department, step.step): step for step in now.steps}
-    for department, _role in frame.departments:
+    for department, role in frame.departments:
         for step in frame.steps:
             one = found.get((department, step.value))
             key = cell_key(department, step.value)
             values[f"{key}.kind"] = one.state if one else NOT_YET
-            values[f"{key}.text"] = _cell(language, one)
+            values[f"{key}.text"] = _cell(language, one, awaited=not now.ended and _is_asked(role, step))
             values[f"{key}.code"] = one.code if one else ""
     return values
 
@@ -187,7 +188,14 @@ def _running(language: Language, frame: RunFrame, steps: Sequence[StepNow], roun
     return text % values
 
 
-def _cell(language: Language, one: StepNow | None) -> str:
+def _is_asked(role: str, step: Step) -> bool:
+    """Return whether a department of this role takes part in a step: the lead releases and combines, the others train."""
+    return (role == "lead") if step in (Step.RELEASE, Step.COMBINE) else (role != "lead" or step != Step.TRAIN)
+
+
+def _cell(language: Language, one: StepNow | None, *, awaited: bool) -> str:
+    if one is None and not awaited:
+        return _NOTHING
     text = title_of(language, "step_state", one.state if one else NOT_YET)
     return f"{text} · {one.seconds} s" if one is not None and one.seconds is not None else text
 

@@ -15,7 +15,11 @@ _BEYOND_ALL_PLOTS = 1e18
 
 @dataclass(frozen=True)
 class Quality:
-    """How well one mode ranks held-out households. `low`, `high`: the 95 % interval of the AUC, if it is told."""
+    """How well one mode ranks held-out households. `low`, `high`: the 95 % interval of the AUC, if it is told.
+
+    `recall`: by the share of the list that is looked at, the share of households in need that are found; cells that are too
+    small are left out.
+    """
 
     mode: str
     auc: float | None
@@ -26,7 +30,7 @@ class Quality:
     households: int | None
     positives: int | None
     contributions: Sequence[tuple[str, float]]
-    recall: Sequence[tuple[float, float]]
+    recall: Mapping[float, float]
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,11 @@ class Results:
     rounds_planned: int | None
     rounds_done: int | None
     parameters: int | None
+
+    @property
+    def tops(self) -> list[float]:
+        """The shares of the list for which any mode tells a recall."""
+        return sorted({top for quality in self.qualities for top in quality.recall})
 
 
 def parse_results(results: Mapping[str, Any]) -> Results:
@@ -101,7 +110,7 @@ def _quality(mode: str, value: object) -> Quality | None:
         households=_count(found.get("households")),
         positives=_count(found.get("positives")),
         contributions=sorted(contributions.items(), key=lambda one: (-one[1], one[0])),
-        recall=[(top, share) for top, share in recall if top is not None and share is not None],
+        recall={top: share for top, share in recall if top is not None and share is not None},
     )
 
 

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "coordinator" / "console"))
 
 from console_people import PASSWORD
 from console_server import ConsoleServer
+from working_server import working_server
 
 ROOT = Path(__file__).parents[2]
 ARTEFACTS = ROOT / "test-artefacts"
@@ -50,6 +51,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleServer]:
     """The coordinator, with one person of each role; one for all tests, which therefore do not change those people."""
     server = ConsoleServer(tmp_path_factory.mktemp("console"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def working_console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleServer]:
+    """A coordinator at work: nodes report, runs are in every state (`operation.py`). Tests read it and may add to it."""
+    server = working_server(tmp_path_factory.mktemp("working"))
     yield server
     server.close()
 

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,10 @@ class Clock:
 
 @dataclass
 class ConsoleServer:
-    """A coordinator in a thread. `people`: by role."""
+    """A coordinator in a thread. `people`: by role. `prepare`: what is done to it before anybody is enrolled."""
 
     home: Path
+    prepare: Callable[[CoordinatorConfig], object] | None = None
     clock: Clock = field(default_factory=Clock)
     people: dict[str, Person] = field(default_factory=dict)
 
@@ -49,6 +51,7 @@ class ConsoleServer:
         config = _installed(self.home, port)
         self.app = create_app(config, clock=self.clock, register_flower_node=lambda _name, _key: None)
         self.context: AppContext = self.app.state.context
+        self.prepared = self.prepare(config) if self.prepare is not None else None
         for role, party in ROLES.items():
             self.people[role] = enrolled(self.context, role.replace("_", "-"), party, role)
         settings = uvicorn.Config(
@@ -91,6 +94,7 @@ def _installed(home: Path, port: int) -> CoordinatorConfig:
         fleet_port=9092,
         superlink_api_port=9091,
         step_timeout_s=900,
+        further_approvers=1,
     )
     config = install(installation, int(time.time()))
     accounts = config.accounts.model_copy(update=CHEAP_PASSWORDS)

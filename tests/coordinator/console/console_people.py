@@ -13,6 +13,9 @@ from coordinator.accounts.sessions import open_session
 from coordinator.context import AppContext
 from coordinator.parties.models import PartyRow
 from crypto.signing import generate_signing_key, signing_public_key
+from policies.contracts.cards import DepartmentCard
+from policies.standards.loader import load_dataset_standard
+from policies.standards.tier_loader import load_tier
 
 PASSWORD = "five words that nobody guesses"
 # One person for each role; the login name says which.
@@ -41,13 +44,45 @@ class Person:
 
 
 def add_departments(session: Session, *names: str) -> None:
-    """Register departments as far as accounts need it: by name."""
+    """Register departments that nobody's node stands behind."""
     for name in names:
         if session.get(PartyRow, name) is None:
-            key = signing_public_key(generate_signing_key()).hex()
-            card = b"{}"  # nobody in these tests reads a card
-            session.add(PartyRow(name=name, role="department", identity_key=key, card=card, registered_at=1))
+            card = card_of_nobody(name)
+            session.add(
+                PartyRow(
+                    name=name,
+                    role="department",
+                    identity_key=card.identity_key,
+                    card=card.to_bytes(),
+                    registered_at=1_790_000_000,
+                )
+            )
     session.flush()
+
+
+def card_of_nobody(name: str) -> DepartmentCard:
+    """Return a card whose private keys are forgotten."""
+    identity, approval, scheduling, revocation = (signing_public_key(generate_signing_key()).hex() for _ in range(4))
+    standard, tier = load_dataset_standard("tax", 1), load_tier("general_3")
+    return DepartmentCard(
+        department=name,
+        region="kentucky",
+        identity_key=identity,
+        approval_key=approval,
+        scheduling_key=scheduling,
+        revocation_key=revocation,
+        flower_key=f"ecdsa-sha2-nistp384 {name}",
+        dataset=standard.dataset,
+        standard_version=standard.version,
+        standard_hash=standard.standard_hash(),
+        people=2000,
+        columns=standard.feature_names,
+        tier=tier.name,
+        tier_version=tier.version,
+        tier_hash=tier.standard_hash(),
+        allowed_purposes=("social_assistance",),
+        program_hash="ab" * 32,
+    )
 
 
 def invite(context: AppContext, login_name: str, party: str, *roles: str) -> str:
