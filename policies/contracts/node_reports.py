@@ -1,7 +1,7 @@
 """What a node tells the centre about itself, for its own officers' and the centre's pages: checks, budgets, what it sent.
 
-Integers, names and codes only. The coordinator relayed the messages and knows their sizes already; spent budgets are metadata of the
-department, which its site policy can withhold (`report_to_centre = false`). May import crypto.
+Integers, names and codes only. The coordinator relayed the messages and knows their sizes already; spent budgets are metadata of
+the department, which its site policy can withhold (`report_to_centre = false`). May import crypto.
 """
 
 from typing import Annotated, Literal
