@@ -1,7 +1,8 @@
 """From cards and terms to a grant that nobody has signed: the same draft at the lead's node and at the coordinator's console.
 
 A draft binds nobody. Who signs it compares its keys with the cards that they pinned themselves. Pure: the caller brings cards,
-time and randomness of the operating system comes in here for the nonce and the grant's name. May import crypto and policies.standards.
+time and randomness of the operating system comes in here for the nonce and the grant's name. May import crypto and
+policies.standards.
 """
 
 import secrets

@@ -1,9 +1,9 @@
 """Revocation: each party's signed list of grants that it has taken back, with a number that never decreases and a time.
 
 Every party that approved a grant can revoke it. A node refuses to work under a grant unless it has a *recent* list of the centre
-and of every department of the run: who withholds lists stops work, and extends nothing. So a revocation works at the latest when the
-newest list that names no revocation has become too old: the node's limit, 24 hours unless the site chose another. A list drops
-entries whose grants have expired. May import crypto.
+and of every department of the run: who withholds lists stops work, and extends nothing. So a revocation works at the latest when
+the newest list that names no revocation has become too old: the node's limit, 24 hours unless the site chose another. A list
+drops entries whose grants have expired. May import crypto.
 """
 
 from typing import Annotated, Literal
