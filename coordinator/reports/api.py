@@ -70,12 +70,18 @@ def put_report(
         return once.answer(session, Reported(number=signed.report.number), 201 if is_new else 200)
 
 
-@router.get("/parties/{name}/report", summary="Fetch a node's report", openapi_extra=operation("report.none"))
-def get_report(principal: Authenticated, name: NamePath, context: Context) -> SignedNodeReport:
+@router.get(
+    "/parties/{name}/report",
+    summary="Fetch a node's report",
+    openapi_extra=operation("report.none"),
+    response_model=None,
+    responses={200: {"model": SignedNodeReport, "description": "The report, byte for byte as it is signed"}},
+)
+def get_report(principal: Authenticated, name: NamePath, context: Context) -> Response:
     """Return the newest report of a node, as it signed it: its own department, the centre, auditors."""
     with context.read() as session:
         authorise(session, context, principal, "report.read", party_resource(name))
-        return services.newest_report(session, name)
+        return Response(services.newest_report(session, name).to_bytes(), 200, media_type="application/json")
 
 
 @router.get("/reports", summary="List how the nodes are")

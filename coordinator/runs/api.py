@@ -36,6 +36,17 @@ SlugPath = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_-]{0,62}$", description="
 _SLUG = r"^[a-z][a-z0-9_-]{0,62}$"
 NO_VALUES: Mapping[str, Value] = {}
 
+# Why nothing runs under a grant: `grants.services.require_in_force`.
+_NOT_IN_FORCE = (
+    "grant.signature_missing",
+    "grant.bad_signature",
+    "grant.not_yet_valid",
+    "grant.expired",
+    "grant.revoked",
+    "grant.runs_exhausted",
+    "grant.not_granted",
+)
+
 
 class RunRequest(Document):
     """A new run of the project's grant."""
@@ -119,12 +130,8 @@ class ResultsView(BaseModel):
         "project.unknown",
         "project.closed",
         "grant.unknown",
-        "grant.signature_missing",
-        "grant.bad_signature",
-        "grant.not_yet_valid",
-        "grant.expired",
         "grant.mode_not_allowed",
-        "grant.runs_exhausted",
+        *_NOT_IN_FORCE,
     ),
     response_model=RunDetail,
 )
@@ -266,11 +273,8 @@ def stop_run(principal: Authenticated, once: OnlyOnce, run_id: RunPath, context:
     openapi_extra=operation(
         "run.unknown",
         "run.illegal_transition",
-        "grant.signature_missing",
-        "grant.bad_signature",
-        "grant.not_yet_valid",
-        "grant.expired",
         "grant.attempts_exhausted",
+        *_NOT_IN_FORCE,
     ),
     response_model=RunDetail,
 )
