@@ -54,7 +54,17 @@ class Office:
 
 def build(folder: Path, ports: list[int], now_s: int) -> Office:
     """Install a coordinator below a folder and fill its database. `ports`: API, fleet, SuperLink."""
-    chosen = Installation(folder / "home", folder / "officer", ["127.0.0.1"], "127.0.0.1", *ports, step_timeout_s=900)
+    api_port, fleet_port, superlink_port = ports
+    chosen = Installation(
+        home=folder / "home",
+        officer_home=folder / "officer",
+        hosts=["127.0.0.1"],
+        listen="127.0.0.1",
+        api_port=api_port,
+        fleet_port=fleet_port,
+        superlink_api_port=superlink_port,
+        step_timeout_s=900,
+    )
     config = install(chosen, now_s)
     engine = open_engine(config.resolved_database_url)
     cards = [_card(number) for number in range(PARTIES - 1)]
