@@ -19,7 +19,7 @@ from policies.contracts.run_windows import MINUTES_OF_A_DAY, RunWindow
 from policies.standards.loader import DatasetStandard
 
 FEWEST_WINDOW_ROWS, MOST_WINDOW_ROWS = 2, 16
-LEAST_FOR_SUMS = 3
+LEAST_FOR_SUMS, MOST_DEPARTMENTS = 3, 64
 _HIGHEST_EPSILON_MILLI = 8000
 _HIGHEST_RUNS, _HIGHEST_DAYS, _HIGHEST_BITS = 10_000, 3650, 1_000_000
 _PERIOD = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
@@ -106,7 +106,7 @@ def read_fields(
         "runs_allowed": reading.integer("runs", 1, _HIGHEST_RUNS),
         "days": reading.integer("days", 1, _HIGHEST_DAYS),
         "bits_per_person_and_year": reading.integer("bits", 1, _HIGHEST_BITS),
-        "min_key_holders": reading.integer("key_holders", 2, max(2, len(supporting) + 1)),
+        "min_key_holders": reading.integer("key_holders", 2, reading.most_key_holders(supporting)),
     }
     windows = reading.windows()
     reading.modes(modes, candidates)
@@ -185,6 +185,10 @@ class _Reading:
         elif not set(chosen) <= offered:
             self.wrong("supporting", self.language.gettext("Choose departments of this list only."))
         return chosen
+
+    def most_key_holders(self, supporting: Sequence[str]) -> int:
+        """Return the bound: all departments of the grant. While those are wrong, it is no bound."""
+        return MOST_DEPARTMENTS if "supporting" in self.fields.errors else len(supporting) + 1
 
     def modes(self, modes: Modes, candidates: Sequence[Candidate]) -> None:
         """Refuse what a chosen asset's tier does not allow: a draft of it could not even be made."""
