@@ -13,6 +13,7 @@ from crypto.errors import CryptoError
 MAX_INTEGER = 2**53
 MAX_DEPTH = 32
 DEFAULT_MAX_BYTES = 1 << 20
+_LISTS = (list, tuple)
 
 
 def canonical_json(value: object) -> bytes:
@@ -51,28 +52,33 @@ def parse_canonical(data: bytes, max_bytes: int = DEFAULT_MAX_BYTES) -> Any:
 
 
 def _require_supported(value: object, depth: int) -> None:
+    # Exact types first, and strings passed over within lists and objects: most values of a document are strings, and this walk
+    # is a tenth of what the verification of a grant costs.
+    kind = type(value)
     if depth > MAX_DEPTH:
         raise _unsupported(f"the value is nested deeper than {MAX_DEPTH}")
-    if value is None or isinstance(value, bool | str):
+    if kind is str or kind is bool or value is None:
         return
     if isinstance(value, int):
         if abs(value) > MAX_INTEGER:
             raise _unsupported("an integer is beyond ±2^53, which other JSON readers cannot hold")
         return
-    # Most values of a document are strings: they are passed over here, which makes the walk three times as fast.
-    if isinstance(value, list | tuple):
-        for item in value:
-            if type(item) is not str or depth >= MAX_DEPTH:
-                _require_supported(item, depth + 1)
-        return
+    inner = depth + 1
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
                 raise _unsupported("an object has a key that is not a string")
-            if type(item) is not str or depth >= MAX_DEPTH:
-                _require_supported(item, depth + 1)
+            if type(item) is not str or inner > MAX_DEPTH:
+                _require_supported(item, inner)
         return
-    raise _unsupported(f"a value has the type {type(value).__name__}")
+    if isinstance(value, _LISTS):
+        for item in value:
+            if type(item) is not str or inner > MAX_DEPTH:
+                _require_supported(item, inner)
+        return
+    if isinstance(value, str):
+        return
+    raise _unsupported(f"a value has the type {kind.__name__}")
 
 
 def _parse_integer(digits: str) -> int:
