@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from command_line.documents import write_atomically
 from coordinator.installation import REVOCATION_KEY_FILE
-from coordinator.officer import Officer, read_file
+from coordinator.officer import BAD_ANSWER, UNREACHABLE, Officer, read_file
 from coordinator.parties.services import CENTRE
+from crypto.errors import DoudiError
 from policies.contracts.grant import SignedGrant
 from policies.contracts.revocations import (
     RevocationList,
@@ -19,6 +20,8 @@ from policies.contracts.revocations import (
 )
 
 LIST_FILE = "revocations.json"
+RETRY_S = 60.0
+_PASSES_BY = frozenset({UNREACHABLE, BAD_ANSWER, "coordinator.busy", "coordinator.internal_error"})
 
 
 def newest_list(officer: Officer) -> SignedRevocationList | None:
@@ -51,12 +54,30 @@ def entry_of(signed: SignedGrant, reason: RevocationReason, now_s: int) -> Revok
     )
 
 
-def keep_publishing(officer: Officer, every_s: float, wait: Callable[[float], None], times: int | None = None) -> int:
-    """Renew and send the list again and again; return how often. `wait`: sleeps. `times`: None is for ever."""
+def keep_publishing(
+    officer: Officer,
+    every_s: float,
+    wait: Callable[[float], None],
+    times: int | None = None,
+    not_sent: Callable[[DoudiError, float], None] | None = None,
+) -> int:
+    """Renew and send the list again and again; return how often. `wait`: sleeps. `times`: None is for ever.
+
+    `not_sent` is told of a coordinator that does not answer, and in how many seconds it is tried again; without it that ends the
+    work. Every other refusal ends it: it needs the officer.
+    """
     done = 0
     while times is None or done < times:
-        publish(officer, issue_list(officer))
+        pause_s = every_s
+        try:
+            publish(officer, issue_list(officer))
+        except DoudiError as error:
+            if not_sent is None or error.code not in _PASSES_BY:
+                raise
+            # An old list stops work at every node, so a short absence must not cost a whole interval.
+            pause_s = min(every_s, RETRY_S)
+            not_sent(error, pause_s)
         done += 1
         if times is None or done < times:
-            wait(every_s)
+            wait(pause_s)
     return done

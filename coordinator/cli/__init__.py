@@ -14,6 +14,7 @@ from coordinator.cli import (
     description_commands,
     grant_commands,
     host_commands,
+    oversight_commands,
     party_commands,
     record_commands,
     request_commands,
@@ -35,6 +36,7 @@ for group in (
     request_commands,
     revocation_commands,
     record_commands,
+    oversight_commands,
     rules_commands,
     description_commands,
 ):

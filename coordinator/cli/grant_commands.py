@@ -15,6 +15,7 @@ from coordinator.grants.summary import grant_summary
 from coordinator.officer import Officer, read_grant
 from crypto.errors import DoudiError
 from policies.contracts.grant import SignedGrant, required_signatures, sign_grant
+from policies.contracts.tier_rules import verify_tier_rules
 
 app = typer.Typer()
 
@@ -26,6 +27,7 @@ def sign(
     officer_home: OfficerHome,
     out: Annotated[Path | None, typer.Option(help="where to write the signed grant; else stdout")] = None,
     submit: Annotated[bool, typer.Option(help="also send it to the request that asks for this grant")] = False,
+    key: Annotated[Path | None, typer.Option(help="folder with a further approver's approval.key")] = None,
     yes: Yes = False,
 ) -> None:
     """Show what a grant allows and sign it as the centre, after comparing its keys with the registered cards."""
@@ -35,12 +37,15 @@ def sign(
         note(line)
     # The officer's own copies of the cards: the coordinator cannot slip in another key.
     compare_keys(unsigned.grant, officer.cards(), officer.centre_keys)
+    verify_tier_rules(unsigned.grant)
     if unsigned.signatures:
         verify_each_signature(unsigned)
     if sys.stdin.isatty() and not yes:
         typer.confirm(console.text("confirm"), abort=True, err=True)
-    signature = sign_grant(unsigned.grant, "centre", "centre", officer.approval_key())
-    signed = merge_signatures(unsigned, SignedGrant(grant=unsigned.grant, signatures=(signature,)))
+    signature = sign_grant(unsigned.grant, "centre", "centre", officer.approval_key(key))
+    own = SignedGrant(grant=unsigned.grant, signatures=(signature,))
+    verify_each_signature(own)
+    signed = merge_signatures(unsigned, own)
     _write_grant(signed, out)
     counts = {
         "count": len(signed.signatures),

@@ -27,11 +27,15 @@ def init(
     fleet_port: Annotated[int, typer.Option(min=1, max=65535, help="port for Flower nodes")] = 9092,
     superlink_port: Annotated[int, typer.Option(min=1, max=65535, help="SuperLink's port, on loopback only")] = 9091,
     step_timeout_s: Annotated[int, typer.Option(min=1, help="longest time for one step")] = 900,
+    further_approvers: Annotated[
+        int, typer.Option(min=0, max=3, help="further people who approve for the centre, each with a key of their own")
+    ] = 0,
     administrator: Annotated[str | None, typer.Option(help="login name of the first account")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Create the coordinator's home, its certificates and database, and the officer's folder with the centre's keys.
 
+    With --further-approvers also a folder per person, to be carried to that person's own device: important data need two people.
     With --administrator also the first account of the console; the one-time code for it is printed this once.
     """
     from coordinator.accounts.host import add_administrator
@@ -50,6 +54,7 @@ def init(
         fleet_port=fleet_port,
         superlink_api_port=superlink_port,
         step_timeout_s=step_timeout_s,
+        further_approvers=further_approvers,
     )
     config = install(chosen, int(time.time()))
     facts = {"home": str(home), "officer_home": str(officer_home), "url": config.public_url}

@@ -11,6 +11,7 @@ from command_line.paging import every_item
 from coordinator.cli.request_commands import Number, fetch_grant
 from coordinator.cli.start import AsJson, OfficerHome, Yes, console, open_officer
 from coordinator.revoking import entry_of, issue_list, keep_publishing, publish
+from crypto.errors import DoudiError
 from policies.contracts.revocations import RevocationReason, SignedRevocationList
 
 app = typer.Typer()
@@ -33,7 +34,7 @@ def publish_revocations(
     _say(signed, as_json)
     if every is not None:
         time.sleep(every * HOUR_S)
-        keep_publishing(officer, every * HOUR_S, time.sleep)
+        keep_publishing(officer, every * HOUR_S, time.sleep, not_sent=_not_sent)
 
 
 @app.command()
@@ -73,6 +74,10 @@ def revocations(officer_home: OfficerHome, as_json: AsJson = False) -> None:
         for item in found
     ]
     console.rows(["party", "number", "at", "grants"], found if as_json else rows, as_json=as_json)
+
+
+def _not_sent(error: DoudiError, seconds: float) -> None:
+    console.note("revocation.not_sent", code=error.code, seconds=int(seconds))
 
 
 def _say(signed: SignedRevocationList, as_json: bool) -> None:

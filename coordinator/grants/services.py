@@ -114,7 +114,9 @@ def _state(session: Session, row: GrantRow) -> RequestState:
     request = session.scalar(select(AccessRequestRow).where(AccessRequestRow.grant_hash == row.grant_hash))
     if request is None:
         # A grant from before there were requests: its parties never saw the tiers of its assets.
-        raise DoudiError("grant.signature_missing", "the grant comes from no request", "Have the lead ask for a new one.")
+        raise DoudiError(
+            "grant.signature_missing", "the grant comes from no request", "Have the lead ask for a new one."
+        )
     # Housekeeping may be seconds behind the clock.
     advance(session, request)
     return RequestState(request.state)

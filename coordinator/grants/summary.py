@@ -4,9 +4,13 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from command_line.console import in_language
+from coordinator.requests.rules import Value, tier_rows
+from crypto.errors import DoudiError
 from policies.contracts.grant import Grant, LineGrant
 from policies.contracts.grant_terms import GrantBase, Share
 from policies.contracts.run_windows import window_in_words
+from policies.standards.purpose_loader import load_purpose
 
 Say = Callable[..., str]
 
@@ -22,7 +26,7 @@ def grant_summary(grant: Grant | LineGrant, say: Say) -> list[str]:
 def _region_summary(grant: Grant, say: Say) -> list[str]:
     lines = [
         say("grant.heading", grant=grant.grant_id, project=grant.project_id),
-        say("grant.purpose", purpose=grant.purpose, region=grant.region),
+        say("grant.purpose", purpose=_purpose(grant.purpose), region=grant.region),
         *_common(grant, grant.modes, say),
         say(
             "grant.label",
@@ -44,6 +48,7 @@ def _region_summary(grant: Grant, say: Say) -> list[str]:
         lines += [
             say("grant.participant", **_share(participant, say)),
             say("grant.columns", columns=", ".join(participant.columns)),
+            *_rules(grant, participant, say),
         ]
     return lines
 
@@ -52,7 +57,7 @@ def _line_summary(grant: LineGrant, say: Say) -> list[str]:
     training, aggregation = grant.training, grant.aggregation
     lines = [
         say("grant.line_heading", grant=grant.grant_id, project=grant.project_id),
-        say("grant.line_purpose", purpose=grant.purpose, region=grant.region, lead=grant.lead_department),
+        say("grant.line_purpose", purpose=_purpose(grant.purpose), region=grant.region, lead=grant.lead_department),
         *_common(grant, ["line"], say),
         say(
             "grant.line_model",
@@ -93,6 +98,7 @@ def _line_summary(grant: LineGrant, say: Say) -> list[str]:
     ]
     for participant in grant.participants:
         lines.append(say("grant.line_participant", region=participant.region, **_share(participant, say)))
+        lines += _rules(grant, participant, say)
     # All share them: the grant's own check.
     lines.append(say("grant.columns", columns=", ".join(grant.participants[0].columns)))
     return lines
@@ -110,6 +116,38 @@ def _common(grant: GrantBase, modes: Sequence[str], say: Say) -> list[str]:
         ),
         *(say("grant.window", window=window_in_words(window)) for window in grant.windows),
     ]
+
+
+def _purpose(name: str) -> str:
+    """Return a purpose with its published title, so that an officer reads what it means and not only its name."""
+    try:
+        title = load_purpose(name).title
+    except DoudiError:
+        return name
+    return f"{name} ({in_language((title.en, title.zh))})"
+
+
+def _rules(grant: Grant | LineGrant, share: Share, say: Say) -> list[str]:
+    """Return what is asked of an asset beside its tier's rules, by this device's own copy of the tier."""
+    try:
+        rows = tier_rows(grant, share)
+    except DoudiError:
+        return [say("grant.unknown_tier", tier=f"{share.tier}/{share.tier_version}")]
+    return [
+        say(
+            "grant.rule" if row.within else "grant.rule_broken",
+            rule=say(f"rule.{row.rule}"),
+            asked=_in_words(row.asked, say),
+            allowed=_in_words(row.allowed, say),
+        )
+        for row in rows
+    ]
+
+
+def _in_words(value: Value, say: Say) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value) or "–"
+    return say(f"answer.{value}") if value in ("yes", "no") else str(value)
 
 
 def _share(share: Share, say: Say) -> dict[str, Any]:

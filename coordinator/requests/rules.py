@@ -13,7 +13,7 @@ from policies.contracts.grant import Grant, LineGrant
 from policies.contracts.grant_terms import Operation, Share
 from policies.contracts.line_grant import LineShare
 from policies.contracts.tier_rules import DAY_S
-from policies.standards.tier_loader import TierStandard, load_tier
+from policies.standards.tier_loader import load_tier
 
 Rule = Literal[
     "registered",
@@ -83,7 +83,7 @@ def _compare(grant: Grant | LineGrant, share: Share, asset: AssetRegistration | 
         tier_version=share.tier_version,
         owner_approvals=tier.approvals.owner.count,
         centre_approvals=tier.approvals.centre.count,
-        rows=(*_of_catalogue(grant, share, asset), *_of_tier(grant, share, tier)),
+        rows=(*_of_catalogue(grant, share, asset), *tier_rows(grant, share)),
     )
 
 
@@ -106,7 +106,12 @@ def _of_catalogue(grant: Grant | LineGrant, share: Share, asset: AssetRegistrati
     ]
 
 
-def _of_tier(grant: Grant | LineGrant, share: Share, tier: TierStandard) -> list[RuleRow]:
+def tier_rows(grant: Grant | LineGrant, share: Share) -> list[RuleRow]:
+    """Return what is asked of one asset beside its tier's rules, by this program's own copy of the tier.
+
+    Raises `standard.unknown_tier`.
+    """
+    tier = load_tier(share.tier, share.tier_version)
     operations = tuple(operation.value for operation in share.operations)
     days = -(-(grant.expires_at - grant.not_before) // DAY_S)
     rows = [

@@ -5,13 +5,18 @@ import os
 import time
 
 import pytest
-from coordinator_world import DEPARTMENTS, LEAD, Keys, code_of
+from coordinator_world import DEPARTMENTS, LEAD, Keys, World, code_of, public
 from test_centre_cli import call, homes, served, write_cards
 
+from coordinator.config import load_config
+from coordinator.grants.summary import grant_summary
 from coordinator.installation import REVOCATION_KEY_FILE
 from coordinator.officer import Officer
-from coordinator.revoking import LIST_FILE, issue_list, keep_publishing, newest_list
+from coordinator.revoking import LIST_FILE, RETRY_S, issue_list, keep_publishing, newest_list
+from coordinator.texts import TEXTS
 from crypto.errors import DoudiError
+from policies.contracts.cards import CentreCard
+from policies.contracts.grant import SignedGrant
 from policies.contracts.revocations import RevocationList
 
 __all__ = ["homes", "served"]  # fixtures
@@ -138,3 +143,85 @@ def test_keeping_on_publishing_renews_as_often_as_asked(served):
     assert newest_list(officer).content == RevocationList(
         party="centre", number=3, issued_at=newest_list(officer).content.issued_at
     )
+
+
+def test_a_coordinator_that_does_not_answer_is_tried_again_soon(homes):
+    _, folder = homes
+    waits, told = [], []
+    officer = Officer(folder, time.time)
+    keep_publishing(
+        officer, 3600, waits.append, times=2, not_sent=lambda error, pause: told.append((error.code, pause))
+    )
+    assert told == [("coordinator.unreachable", RETRY_S)] * 2
+    assert waits == [RETRY_S]
+    assert newest_list(officer).content.number == 2
+
+
+def test_the_officer_reads_what_is_asked_beside_the_tiers_rules(asked):
+    folder, world, grant, number = asked
+    shown = call("show-request", number, *folder).stderr
+    for fact in ("runs, at most: 2; its tier: 50", "parties, at least: 4; its tier: 3", "(Social assistance)"):
+        assert fact in shown
+    assert "NOT within" not in shown
+    wide = world.grant(runs_allowed=51)
+    lines = grant_summary(wide, lambda key, **values: TEXTS[key][0].format(**values))
+    assert "  ! runs, at most: 51; NOT within its tier: 50" in lines
+    unknown = [share.model_dump() | {"tier": "secret"} for share in grant.participants]
+    lines = grant_summary(world.grant(participants=unknown), lambda key, **values: TEXTS[key][1].format(**values))
+    assert any("未发布分级 secret/1" in line for line in lines)
+
+
+def test_a_grant_beyond_a_tier_is_not_signed_from_a_file_either(asked, tmp_path):
+    folder, world, _, _ = asked
+    (tmp_path / "wide.json").write_bytes(world.grant(runs_allowed=51).to_bytes())
+    assert "tier.runs" in call("sign", tmp_path / "wide.json", *folder, code=3).stderr
+
+
+def test_further_approvers_have_folders_of_their_own_and_sign_beside_the_officer(tmp_path):
+    folder = tmp_path / "officer"
+    call("init", "--home", tmp_path / "home", "--officer-home", folder, "--further-approvers", 2)
+    card = CentreCard.parse((folder / "centre-card.json").read_bytes())
+    keys = [bytes.fromhex((folder / f"approver-{number}" / "approval.key").read_text()) for number in (2, 3)]
+    assert list(card.co_approval_keys) == [public(key) for key in keys]
+    world = World(load_config(tmp_path / "home"), b"", bytes(32), {name: Keys() for name in DEPARTMENTS})
+    (folder / "cards").mkdir()
+    write_cards(world, folder / "cards")
+    grant = world.grant(centre_key=card.approval_key)
+    (tmp_path / "grant.json").write_bytes(grant.to_bytes())
+    arguments = ("sign", tmp_path / "grant.json", "--officer-home", folder)
+    first = SignedGrant.parse(call(*arguments).stdout.strip().encode())
+    second = SignedGrant.parse(call(*arguments, "--key", folder / "approver-2").stdout.strip().encode())
+    assert [one.signatures[0].key for one in (first, second)] == [card.approval_key, card.co_approval_keys[0]]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "approval.key").write_text(Keys().approval.hex())
+    assert "grant.bad_signature" in call(*arguments, "--key", elsewhere, code=3).stderr
+
+
+def test_the_officer_sees_queue_catalogue_nodes_and_decisions(asked):
+    folder, world, grant, number = asked
+    call("approve", number, *folder)
+    run = world.start_run()
+    offers = world.offer_all(run)
+    now_s = int(time.time())
+    manifest = world.manifest(run, offers, created_at=now_s, expires_at=now_s + 1000)
+    world.now = now_s
+    assert world.put_manifest(run, manifest).status_code == 201
+    (queue,) = json.loads(call("queue", *folder, "--json").stdout)
+    assert [row["run_id"] for row in queue["waiting"]] == [run["run_id"]]
+    assert run["run_id"] in call("queue", *folder).stdout
+    assert "即将开始" in call("--lang", "zh", "queue", *folder).stdout
+    (asset,) = json.loads(call("assets", "--owner", "tax", "--purpose", "social_assistance", *folder, "--json").stdout)
+    assert (asset["dataset"], asset["people"]) == ("tax", 2000)
+    assert "general_2" in call("assets", *folder).stdout
+    assert call("assets", "--tier", "core", *folder).stdout.count("offered") == 0
+    nodes = json.loads(call("reports", *folder, "--json").stdout)
+    assert [row["department"] for row in nodes] == list(DEPARTMENTS)
+    assert "housing" in call("reports", *folder).stdout
+    world.act("health", number, "withdraw", {"reason": ""})
+    call("decisions", *folder)
+    allowed = json.loads(call("decisions", "--action", "grant.sign", *folder, "--json").stdout)
+    assert {(row["party"], row["allowed"]) for row in allowed} == {(name, True) for name in ("centre", *DEPARTMENTS)}
+    # A request that is in force is not withdrawn, which is its state's answer and not the rules'.
+    assert json.loads(call("decisions", "--denied", *folder, "--json").stdout) == []
+    assert grant.digest() in call("show-request", number, *folder).stderr
