@@ -149,7 +149,9 @@ def _levels(cluster: Cluster, run_id: str) -> list[tuple[str, bytes]]:
     from department_nodes.training.evidence_model import EvidenceModel
     from policies.contracts.grant import SignedGrant
 
-    signed = SignedGrant.parse((cluster.folder / "grant-signed.json").read_bytes())
+    path = cluster.folder / "grant-signed.json"
+    cluster.node(LEAD, "fetch-grant", PROJECT, "--out", str(path))
+    signed = SignedGrant.parse(path.read_bytes())
     found = []
     for participant in signed.grant.supporting:
         engine = NodeEngine(NodeHome(cluster.home(participant.department)))
