@@ -30,6 +30,7 @@ from policies.contracts.grant import Grant, GrantSignature, LineGrant, SignedGra
 
 MAXIMUM_REASON_CHARACTERS = 500
 Decision = Literal["approve", "refuse"]
+Way = Literal["console", "node", "signature"]
 
 
 def draft_request(
@@ -96,6 +97,7 @@ def withdraw_request(
     """
     row = get_visible_request(session, principal, number)
     require_transition(RequestState(row.state), RequestState.WITHDRAWN)
+    _require_unfinished(session, row)
     authorise(session, context, principal, "request.withdraw", resource_of(session, row))
     move(session, row, RequestState.WITHDRAWN, principal, reason=reason.strip())
     return row
@@ -117,6 +119,7 @@ def decide(
     refusing = decision == "refuse"
     if refusing:
         require_transition(RequestState(row.state), RequestState.REFUSED)
+        _require_unfinished(session, row)
     elif row.state != RequestState.SUBMITTED:
         raise DoudiError("request.illegal_transition", f"a request that is {row.state} is not decided on")
     if not refusing and principal.kind != "account":
@@ -128,7 +131,7 @@ def decide(
         raise DoudiError("request.already_decided", "this person has decided on the request")
     side = "centre" if principal.is_centre else "owner"
     authorise(session, context, principal, f"request.{side}_{decision}", resource_of(session, row))
-    way = "console" if principal.kind == "account" else "node"
+    way: Way = "console" if principal.kind == "account" else "node"
     _store_decision(session, row, principal, principal.id, decision, way, reason)
     if refusing:
         move(session, row, RequestState.REFUSED, principal, reason=reason)
@@ -231,6 +234,16 @@ def _require_room(session: Session, context: AppContext, project_id: str) -> Non
         raise DoudiError("request.too_many_open", "the project has too many requests that nobody finished")
 
 
+def _require_unfinished(session: Session, row: AccessRequestRow) -> None:
+    """Raise `request.illegal_transition` when every signature is there: nodes would accept the grant on its first day.
+
+    A word in this database ends nothing then. A revocation does.
+    """
+    stored = session.get(GrantRow, row.grant_hash)
+    if stored is not None and stored.fully_signed:
+        raise DoudiError("request.illegal_transition", "everybody has signed: what ends the grant is a revocation")
+
+
 def _store_approvals(
     session: Session, row: AccessRequestRow, principal: Principal, merged: SignedGrant, added: list[GrantSignature]
 ) -> None:
@@ -247,7 +260,7 @@ def _store_decision(
     principal: Principal,
     person: str,
     decision: Decision,
-    way: Literal["console", "node", "signature"],
+    way: Way,
     reason: str,
     signing_key: str | None = None,
 ) -> None:

@@ -104,7 +104,8 @@ def queue_view(queue: Queue, visible: frozenset[str], principal: Principal) -> Q
         for run_id, run in queue.running.items()
         if run_id in visible
     ]
-    named = {name for shown in (*waiting, *running) for name in shown.departments} | {principal.party}
+    shown = [*(queue.waiting[one.run_id] for one in waiting), *(queue.running[one.run_id] for one in running)]
+    named = {name for run in shown for name in run.departments} | {principal.party}
     occupancy = [one for one in queue.occupancy if principal.reads_all or one.department in named]
     return QueueView(
         waiting=waiting,

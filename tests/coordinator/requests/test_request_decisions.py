@@ -407,3 +407,31 @@ def test_a_second_approver_of_the_lead_may_sign_for_it(ready):
     ready.sign_all(number, grant, LEAD, second=True)
     (decision,) = ready.show_request(number)["decisions"]
     assert decision["person"] == f"key:{public(ready.keys[LEAD].second)}"
+
+
+def test_what_everybody_has_signed_is_revoked_and_not_refused_or_withdrawn(ready, code):
+    """Its first day is to come, so it is not active; but every node would accept it on that day."""
+    grant = ready.grant(not_before=START_S + 50)
+    number = ready.request(grant)
+    assert ready.sign_all(number, grant)["state"] == "granted"
+    refusal = {"decision": "refuse", "reason": "no"}
+    assert code(ready.act("tax", number, "decisions", refusal)) == "request.illegal_transition"
+    assert code(ready.act(LEAD, number, "withdraw", {"reason": "no"})) == "request.illegal_transition"
+    assert ready.publish(ready.revocations("tax", grant)).status_code == 201
+    assert ready.show_request(number)["state"] == "revoked"
+
+
+def test_a_damaged_document_holds_up_no_other_request(ready, caplog):
+    grants = [ready.grant(grant_id=f"grant-{count}", not_before=START_S + 10) for count in (1, 2)]
+    numbers = [ready.request(grant) for grant in grants]
+    for number, grant in zip(numbers, grants, strict=True):
+        ready.sign_all(number, grant)
+    with ready.engine.begin() as connection:
+        damaged = text("UPDATE grants SET document = x'7b7d' WHERE grant_hash = :name")
+        connection.execute(damaged, {"name": grants[0].digest()})
+    ready.now += 10
+    assert ready.keep_house() == 1
+    assert "document.malformed" in caplog.text
+    assert ready.show_request(numbers[1])["state"] == "active"
+    ready.now = grants[0].expires_at
+    assert ready.keep_house() == 2
