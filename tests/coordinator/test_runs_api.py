@@ -45,6 +45,41 @@ def test_only_the_holder_of_the_scheduling_right_starts_a_run(world, code):
     assert start(world).status_code == 201
 
 
+@pytest.mark.parametrize(
+    ("party", "role", "creates", "stops"),
+    [
+        (LEAD, "scheduler", True, True),
+        (LEAD, "department_it", False, True),
+        (LEAD, "department_approver", False, True),
+        ("tax", "scheduler", False, False),
+        ("centre", "centre_officer", False, True),
+        ("centre", "centre_approver", False, True),
+        ("centre", "auditor", False, False),
+    ],
+)
+def test_people_create_and_stop_runs_by_their_role(world, party, role, creates, stops):
+    world.agree()
+    token = world.token(party, role)
+    answer = world.ask(token, "POST", f"/v1/projects/{PROJECT}/runs", canonical_json({"mode": "evidence"}))
+    assert answer.status_code == (201 if creates else 403)
+    run = answer.json() if creates else world.start_run()
+    assert world.ask(token, "POST", f"/v1/runs/{run['run_id']}/stop").status_code == (200 if stops else 403)
+
+
+def test_a_person_who_holds_the_scheduling_right_still_needs_its_key(world, code):
+    """An account says who may; that the run starts is the key's word, which nodes verify."""
+    world.agree()
+    run = world.start_run()
+    manifest = world.manifest(run, world.offer_all(run))
+    token, path = world.token(LEAD, "scheduler"), f"/v1/runs/{run['run_id']}/manifest"
+    forged = sign_manifest(manifest, Keys().scheduling)
+    assert code(world.ask(token, "PUT", path, forged.to_bytes())) == "manifest.bad_signature"
+    signed = sign_manifest(manifest, world.keys[LEAD].scheduling)
+    other = world.token("tax", "scheduler")
+    assert code(world.ask(other, "PUT", path, signed.to_bytes())) == "authorization.denied"
+    assert world.ask(token, "PUT", path, signed.to_bytes()).status_code == 201
+
+
 def test_a_run_needs_a_grant_that_every_party_signed(world, code):
     world.prepare()
     assert code(start(world)) == "grant.unknown"
