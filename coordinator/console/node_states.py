@@ -75,18 +75,17 @@ def checks_of(
     now: int,
 ) -> list[Check]:
     """Return what is looked at for one node."""
-    text = language.gettext
     heard = last_seen_at is not None and now - last_seen_at <= SILENT_S
     checks = [
         Check(
             heard,
-            text("The node was heard from in the last five minutes."),
-            text("Start the node on its host: “doudi node run”."),
+            language.gettext("The node was heard from in the last five minutes."),
+            language.gettext("Start the node on its host: “doudi node run”."),
         ),
         Check(
             not is_old(age, now),
-            text("The department's revocation list is younger than a day."),
-            text("Renew it: “doudi node publish-revocations”. Nodes refuse to work on an old list."),
+            language.gettext("The department's revocation list is younger than a day."),
+            language.gettext("Renew it: “doudi node publish-revocations”. Nodes refuse to work on an old list."),
         ),
     ]
     if report is None:
@@ -95,18 +94,18 @@ def checks_of(
         *checks,
         Check(
             report.faults == 0,
-            text("The extract follows its data standard."),
-            text("See the faults with “doudi node check”, correct the extract, and check again."),
+            language.gettext("The extract follows its data standard."),
+            language.gettext("See the faults with “doudi node check”, correct the extract, and check again."),
         ),
         Check(
             report.program_hash == card_program,
-            text("The node runs the program that its card names."),
-            text("Install the granted version, or send the centre a new card."),
+            language.gettext("The node runs the program that its card names."),
+            language.gettext("Install the granted version, or send the centre a new card."),
         ),
         Check(
             all(budget.reserved <= NEARLY_SPENT * budget.cap for budget in report.budgets),
-            text("Every budget has at least a tenth left."),
-            text("Ask for fewer runs or a smaller ε; nothing gives spent budget back."),
+            language.gettext("Every budget has at least a tenth left."),
+            language.gettext("Ask for fewer runs or a smaller ε; nothing gives spent budget back."),
         ),
     ]
 

@@ -18,8 +18,8 @@ from coordinator.runs.states import ENDED, STEP_ENDED, RunState
 from policies.contracts.grant import Grant, LineGrant, SignedGrant
 from policies.contracts.steps import LINE_STEPS, REGION_STEPS, Step
 
-NOT_YET = "none"
-_NOTHING = "–"
+# Of a step that a department is still to be asked for, and of one that it never is.
+NOT_YET, NEVER = "none", "never"
 _ENDED_STATES = frozenset(state.value for state in ENDED)
 _ENDED_STEPS = frozenset(state.value for state in STEP_ENDED)
 # Without masks a round is one step.
@@ -129,9 +129,9 @@ def live_values(language: Language, frame: RunFrame, now: RunNow) -> dict[str, s
     for department, role in frame.departments:
         for step in frame.steps:
             one = found.get((department, step.value))
-            key = cell_key(department, step.value)
-            values[f"{key}.kind"] = one.state if one else NOT_YET
-            values[f"{key}.text"] = _cell(language, one, awaited=not now.ended and _is_asked(role, step))
+            key, kind = cell_key(department, step.value), _kind(one, awaited=not now.ended and _is_asked(role, step))
+            values[f"{key}.kind"] = kind
+            values[f"{key}.text"] = _cell(language, kind, one)
             values[f"{key}.code"] = one.code if one else ""
     return values
 
@@ -193,10 +193,16 @@ def _is_asked(role: str, step: Step) -> bool:
     return (role == "lead") if step in (Step.RELEASE, Step.COMBINE) else (role != "lead" or step != Step.TRAIN)
 
 
-def _cell(language: Language, one: StepNow | None, *, awaited: bool) -> str:
-    if one is None and not awaited:
-        return _NOTHING
-    text = title_of(language, "step_state", one.state if one else NOT_YET)
+def _kind(one: StepNow | None, *, awaited: bool) -> str:
+    if one is not None:
+        return one.state
+    return NOT_YET if awaited else NEVER
+
+
+def _cell(language: Language, kind: str, one: StepNow | None) -> str:
+    if kind == NEVER:
+        return "–"
+    text = title_of(language, "step_state", kind)
     return f"{text} · {one.seconds} s" if one is not None and one.seconds is not None else text
 
 

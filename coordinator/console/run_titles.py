@@ -38,7 +38,7 @@ RUN_TITLES: Mapping[str, Mapping[str, str]] = {
         "waiting": N_("waiting"),
         "sent": N_("working"),
         "answered": N_("answered"),
-        "refused": N_("refused"),
+        "refused": N_("refused by the node"),
         "lost": N_("lost"),
     },
     "role_in_run": {"lead": N_("lead"), "supporting": N_("supporting")},
