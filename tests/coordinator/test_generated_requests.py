@@ -37,7 +37,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-EXAMPLES = 6
+EXAMPLES = 5
 SEED = 20_260_301
 ORIGIN = "https://coordinator"
 API = schemathesis.openapi.from_dict(documented())
