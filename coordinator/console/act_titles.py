@@ -102,6 +102,7 @@ ACT_TITLES: Mapping[str, Mapping[str, str]] = {
         "request.revoked": N_("Grant revoked"),
         "request.exhausted": N_("Grant exhausted"),
         "revocation.published": N_("Revocation list published"),
+        "revocation.wished": N_("Revocation asked for"),
     },
     "resource": {
         "System": N_("The coordinator"),

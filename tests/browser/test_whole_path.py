@@ -271,6 +271,9 @@ def _run(cluster: ClusterWithConsole, people: People, lead: Any) -> str:
     _wait(lead, "before => document.querySelector('.run-state').innerText !== before", before)
     lead.reload()
     _wait(lead, "() => document.querySelector('progress') !== null && document.querySelector('progress').value > 0")
+    # Once it is under way, the page has a row for each department.
+    lead.reload()
+    assert lead.locator(".step-state").count() >= len(DEPARTMENTS)
     seen = lead.evaluate("document.querySelector('progress').value")
     people.station(lead, "run-in-progress")
     lead.evaluate("window.neverLoadedAgain = true")

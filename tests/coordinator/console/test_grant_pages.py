@@ -80,6 +80,15 @@ def test_a_grant_is_found_by_its_hash(governed):
     assert page.get("/console/grants/by-hash/xyz").status_code == 422
 
 
+def test_a_runs_page_leads_to_its_grant_and_the_grant_to_its_runs(governed):
+    number = governed.active()
+    run, page = governed.world.start_run(), governed.at("scheduler")
+    found = re.search(r'href="(/console/grants/by-hash/[0-9a-f]{64})"', page.get(f"/console/runs/{run['run_id']}").text)
+    assert page.get(found[1]).headers["location"] == f"/console/grants/{number}"
+    found = re.search(r'href="(/console/runs\?project=[a-z-]+)"', page.get(f"/console/grants/{number}").text)
+    assert run["run_id"] in page.get(found[1]).text
+
+
 def test_what_is_used_is_shown_as_bars(governed):
     number = governed.active(runs_allowed=4, expires_at=START_S - 100 + 10 * DAY_S)
     governed.world.start_run()
