@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from coordinator.accounts import services
 from coordinator.accounts.enrolment import CODE_LIVES_S
 from coordinator.accounts.models import AccountRow
-from coordinator.accounts.roles import CENTRE, CENTRE_ROLES, DEPARTMENT_ROLES, Role
+from coordinator.accounts.roles import CENTRE, CENTRE_ROLES, DEPARTMENT_ROLES, Role, require_roles
 from coordinator.accounts.sessions import SignedIn
 from coordinator.authorization.resources import account_resource
 from coordinator.authorization.services import may
@@ -23,6 +23,7 @@ from coordinator.console.filters import NumberInPath
 from coordinator.console.languages import N_, Language, choose_language
 from coordinator.console.parties_in_lists import department_names
 from coordinator.console.parts import Parts, console_parts
+from coordinator.console.permission import require_offered
 from coordinator.console.rendering import page
 from coordinator.console.security import CheckedForm, ConsoleUser
 from coordinator.console.titles import title_of
@@ -30,6 +31,7 @@ from coordinator.context import AppContext, Context
 from coordinator.db.session import now_s
 from coordinator.paging import PageQuery
 from crypto.errors import DoudiError
+from policies.authorization.engine import Entity, EntityRef, Value
 
 ACCOUNTS = f"{CONSOLE}/accounts"
 # What the address may say was done; anything else in its place says nothing.
@@ -60,6 +62,9 @@ _FIELD_OF_CODE = {
     "oidc.not_configured": "signs_in",
 }
 
+# Whether somebody makes accounts at all, whatever roles they get.
+_NO_ROLES: Mapping[str, Value] = {"new_roles": frozenset[str | EntityRef]()}
+
 router = APIRouter(prefix=ACCOUNTS, include_in_schema=False)
 
 
@@ -82,14 +87,17 @@ def accounts_page(request: Request, user: ConsoleUser, context: Context, wanted:
 @router.get("/new")
 def new_account_page(request: Request, user: ConsoleUser, context: Context) -> HTMLResponse:
     """Ask for whom the account is."""
-    _require_creating(context, user)
+    require_offered(context, user, "account.create", _any_account(user), _NO_ROLES)
     return _new_account_page(request, user, context, given={"signs_in": "here"})
 
 
 @router.post("")
 def create_account(request: Request, user: ConsoleUser, form: CheckedForm, context: Context) -> Response:
     """Make an account and lead to the page that shows its one-time code."""
+    require_offered(context, user, "account.create", _any_account(user), _NO_ROLES)
     try:
+        # The rules refuse such roles too, but cannot say at which field.
+        require_roles(form.line("party"), form.choices("roles"))
         with context.begin() as session:
             account, code = services.create_account(
                 session,
@@ -150,7 +158,10 @@ def change_roles(
     roles = form.choices("roles")
     try:
         with context.begin() as session:
-            before = list(services.get_account(session, context, user.principal, number).roles)
+            account = services.get_account(session, context, user.principal, number)
+            before = list(account.roles)
+            if number != user.account_number:
+                require_roles(account.party, roles)
             account = services.change_roles(session, context, user.principal, number, roles)
     except DoudiError as error:
         refused = refused_form(choose_language(request), error, _FIELD_OF_CODE)
@@ -251,18 +262,11 @@ def _new_account_page(
 
 
 def _may_create(context: AppContext, user: SignedIn) -> bool:
-    return may(
-        context,
-        user.principal,
-        "account.create",
-        account_resource(None, user.principal.party, ()),
-        values={"new_roles": frozenset[str]()},
-    )
+    return may(context, user.principal, "account.create", _any_account(user), values=_NO_ROLES)
 
 
-def _require_creating(context: AppContext, user: SignedIn) -> None:
-    if not _may_create(context, user):
-        raise DoudiError("authorization.denied", "this account makes no accounts")
+def _any_account(user: SignedIn) -> Entity:
+    return account_resource(None, user.principal.party, ())
 
 
 def _led_to_code(request: Request, user: SignedIn, number: int, code: str) -> RedirectResponse:

@@ -19,6 +19,7 @@ from coordinator.console.addresses import CONSOLE, with_query
 from coordinator.console.errors import RefusedForm, refused_form
 from coordinator.console.filters import HashInPath
 from coordinator.console.languages import N_, choose_language
+from coordinator.console.permission import require_offered
 from coordinator.console.rendering import page
 from coordinator.console.rule_texts import Finding, checked, lines_of, shown_rules
 from coordinator.console.security import CheckedForm, ConsoleUser
@@ -73,7 +74,7 @@ def rules_page(request: Request, user: ConsoleUser, context: Context) -> HTMLRes
 @router.get("/propose")
 def propose_page(request: Request, user: ConsoleUser, context: Context) -> HTMLResponse:
     """Show the rules in force as text to be changed."""
-    _require_proposing(context, user)
+    require_offered(context, user, "policy.propose", system_resource())
     with context.read() as session:
         text = context.rules.engine(session).text
     return page(request, "policy_propose.html.j2", user, given={"rules": text}, finding=None, lines=[])
@@ -82,7 +83,7 @@ def propose_page(request: Request, user: ConsoleUser, context: Context) -> HTMLR
 @router.post("/propose")
 def propose(request: Request, user: ConsoleUser, form: CheckedForm, context: Context) -> Response:
     """Check the text, and propose it unless only the check was asked for."""
-    _require_proposing(context, user)
+    require_offered(context, user, "policy.propose", system_resource())
     text = canonical_text(form.text("rules", MAXIMUM_CHARACTERS))
     finding = checked(text)
     if form.ticked("check") or finding.code:
@@ -162,14 +163,6 @@ def _proposal(
         here=f"{POLICY}/propose",
         **values,
     )
-
-
-def _require_proposing(context: AppContext, user: SignedIn) -> None:
-    with context.read() as session:
-        # `may` decides by the rules of the last decision; a form that leads nowhere helps nobody.
-        context.rules.engine(session)
-    if not may(context, user.principal, "policy.propose", system_resource()):
-        raise DoudiError("authorization.denied", "this account proposes no rules")
 
 
 def _address(policy_hash: str) -> str:

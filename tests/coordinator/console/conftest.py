@@ -4,11 +4,14 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from console_people import Person, enrolled, session_token
+from console_people import ROLES, Person, enrolled, session_token
+from coordinator_world import World
+from operation import Operation
 
 from coordinator.context import AppContext
 
@@ -49,6 +52,31 @@ class Browser:
         return answer
 
 
+@dataclass
+class AtWork:
+    """What `operation.py` makes, and browsers of its people. `people`: by role."""
+
+    world: Any
+    people: dict[str, Person] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.operation = Operation(self.world).everything()
+        self.runs = self.operation.runs
+        for role, party in ROLES.items():
+            self.people[role] = enrolled(self.world.context, role.replace("_", "-"), party, role)
+
+    def at(self, role: str) -> Browser:
+        """Return the browser of the role's person; a new session each time."""
+        return self.of(self.people[role])
+
+    def of(self, person: Person) -> Browser:
+        """Return the browser of a person who is signed in; its pages are English."""
+        browser = Browser(self.world.app)
+        browser.cookies.set("__Host-doudi", session_token(self.world.context, person), domain=HOST, path="/")
+        browser.cookies.set("doudi-lang", "en", domain=HOST, path="/")
+        return browser
+
+
 @pytest.fixture
 def context(cheap_world: Any) -> AppContext:
     found: AppContext = cheap_world.app.state.context
@@ -61,6 +89,15 @@ def cheap_world(world: Any) -> Any:
     accounts = world.config.accounts.model_copy(update=CHEAP_PASSWORDS)
     config = world.config.model_copy(update={"accounts": accounts}).at_home(world.config.home)
     return replace(world, config=config)
+
+
+@pytest.fixture(scope="session")
+def at_work(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> AtWork:
+    """A coordinator at work, with one person of each role; one for all tests, which read it and may add to it."""
+    world = World.in_folder(tmp_path_factory.mktemp("at-work"), migrated)
+    accounts = world.config.accounts.model_copy(update=CHEAP_PASSWORDS)
+    cheap = replace(world, config=world.config.model_copy(update={"accounts": accounts}).at_home(world.config.home))
+    return AtWork(cheap)
 
 
 @pytest.fixture
