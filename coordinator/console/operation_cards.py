@@ -35,7 +35,10 @@ def _runs(session: Session, user: SignedIn, language: Language) -> HomeContent:
         return HomeContent(language.gettext("No run is under way or waits to start."), link=link)
     newest = session.scalars(query.order_by(RunRow.created_at.desc(), RunRow.run_id.desc()).limit(_SHOWN)).all()
     items = [
-        (f"{CONSOLE}/runs/{row.run_id}", f"{row.project_id}: {title_of(language, 'run_state', row.state)}")
+        (
+            f"{CONSOLE}/runs/{row.run_id}",
+            _with_state(language, row.project_id, title_of(language, "run_state", row.state)),
+        )
         for row in newest
     ]
     text = language.ngettext("run is under way or waits to start.", "runs are under way or wait to start.", count)
@@ -53,7 +56,13 @@ def _nodes(session: Session, _user: SignedIn, language: Language) -> HomeContent
         text = language.gettext("No department is registered. Next: “doudi centre register” on the officer's device.")
         return HomeContent(text, link=link, waiting=True)
     ages = newest_lists(session, [name for name, _seen in rows])
-    troubled = [name for name, seen in rows if seen is None or now - seen > SILENT_S or is_old(ages.get(name), now)]
+    silent, old = language.gettext("not heard from"), language.gettext("revocation list old")
+    why = {
+        name: silent if seen is None or now - seen > SILENT_S else old
+        for name, seen in rows
+        if seen is None or now - seen > SILENT_S or is_old(ages.get(name), now)
+    }
+    troubled = list(why)
     if not troubled:
         text = language.ngettext(
             "department is registered; its node is heard from.",
@@ -62,7 +71,10 @@ def _nodes(session: Session, _user: SignedIn, language: Language) -> HomeContent
         )
         return HomeContent(text, count=len(rows), link=link)
     text = language.gettext("of %(all)s departments need a look: the node is silent, or the revocation list is old.")
-    items = [(f"{CONSOLE}/parties/{name}", title_of(language, "party", name)) for name in troubled[:_SHOWN]]
+    items = [
+        (f"{CONSOLE}/parties/{name}", _with_state(language, title_of(language, "party", name), why[name]))
+        for name in troubled[:_SHOWN]
+    ]
     return HomeContent(text % {"all": len(rows)}, count=len(troubled), items=items, link=link, waiting=True)
 
 
@@ -127,6 +139,10 @@ def _assets(session: Session, user: SignedIn, language: Language) -> HomeContent
         "data asset of your department is offered.", "data assets of your department are offered.", count
     )
     return HomeContent(text, count=count, link=(address, language.gettext("See them")))
+
+
+def _with_state(language: Language, name: str, state: str) -> str:
+    return language.gettext("%(name)s: %(state)s") % {"name": name, "state": state}
 
 
 _OVERSEERS = frozenset({"centre_officer", "centre_approver", "auditor"})

@@ -4,6 +4,7 @@ Cards are for every party to compare. What a node reports is shown to its own de
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -168,4 +169,10 @@ def _card(row: PartyRow) -> DepartmentCard:
     if row.card is None:
         # The table has no department without one; the type does not know that.
         raise DoudiError("party.unknown", "the department has no card")
-    return DepartmentCard.parse(row.card)
+    return _parsed(row.card)
+
+
+@lru_cache(maxsize=512)
+def _parsed(card: bytes) -> DepartmentCard:
+    """Return a card. Kept, because a list of many parses each of them at every look, and a card's bytes never change."""
+    return DepartmentCard.parse(card)
