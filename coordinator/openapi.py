@@ -127,7 +127,9 @@ def _bodies(app: FastAPI) -> dict[tuple[str, str], type[Document]]:
         if isinstance(route, APIRoute) and route.include_in_schema:
             for dependency in route.dependant.dependencies:
                 if isinstance(dependency.call, Parsed):
-                    found |= {(route.path_format, method.lower()): dependency.call.model for method in route.methods or ()}
+                    found |= {
+                        (route.path_format, method.lower()): dependency.call.model for method in route.methods or ()
+                    }
     return found
 
 

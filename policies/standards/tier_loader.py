@@ -1,7 +1,7 @@
 """The published tiers: how sensitive a data asset is, after GB/T 43697-2024, and what follows from it.
 
-One JSON file per name and version in `tiers/`; a published file never changes (see README.md): grants name it by its hash, and every
-node derives required approvers and limits from its own copy. May import pydantic and crypto.
+One JSON file per name and version in `tiers/`; a published file never changes (see README.md): grants name it by its hash, and
+every node derives required approvers and limits from its own copy. May import pydantic and crypto.
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,7 @@
 """The published tiers and purposes, what their loaders refuse, and the tier of what is derived."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def test_important_data_give_sums_only_and_ask_for_two_people_of_each_side() -> 
 
 def test_a_stricter_tier_never_allows_more() -> None:
     tiers = [load_tier(name) for name in TIER_NAMES]
-    for stricter, wider in zip(tiers, tiers[1:], strict=False):
+    for stricter, wider in pairwise(tiers):
         for limit in (
             "maximum_label_epsilon_milli",
             "maximum_label_epsilon_milli_per_year",
