@@ -11,7 +11,6 @@ from policies.contracts.grant import SignedGrant, verify_grant_signatures
 from policies.contracts.manifest import SignedManifest, verify_offers, verify_run_terms
 from policies.contracts.tier_rules import verify_tier_rules
 
-
 # What a grant names of a department's card.
 PINNED_KEYS = ("identity_key", "approval_key", "co_approval_keys", "revocation_key")
 
