@@ -61,7 +61,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "column.code": ("code", "代码"),
     "column.counts": ("counts", "计数"),
     "grant.heading": ("Grant {grant} of project {project}", "授权 {grant}，项目 {project}"),
-    "grant.purpose": ("purpose {purpose}, region {region}", "目的 {purpose}，地区 {region}"),
+    "grant.purpose": ("purpose {purpose}, region {region}", "用途 {purpose}，地区 {region}"),
     "grant.period": ("valid from {start} until {end} (UTC)", "有效期 {start} 至 {end}（UTC）"),
     "grant.runs": (
         "{runs} runs with {attempts} attempts each, modes {modes}; scheduled by {scheduler}",
@@ -81,7 +81,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "grant.line_purpose": (
         "purpose {purpose}, area {region}, led by {lead}",
-        "目的 {purpose}，范围 {region}，牵头 {lead}",
+        "用途 {purpose}，范围 {region}，牵头 {lead}",
     ),
     "grant.line_model": (
         "model {model}/{version}, hash {hash}; trains on released bits of target {target}, period {period}",
@@ -161,7 +161,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "column.region": ("region", "地区"),
     "column.people": ("people", "人数"),
     "column.tier": ("tier", "分级"),
-    "column.purposes": ("purposes", "允许用途"),
+    "column.purposes": ("purposes", "允许的用途"),
     "column.reported": ("reported", "最近报告"),
     "column.faults": ("faults", "数据问题"),
     "column.runs": ("runs", "运行"),

@@ -63,11 +63,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "preview.refused": ("the guard would REFUSE it: {code}: {message}", "本节点将拒绝：{code}：{message}"),
     "preview.terms": (
         "purpose {purpose}, region {region}, lead {lead}; {runs} runs until {until}; ε = {epsilon} per household and period {period}",
-        "目的 {purpose}，地区 {region}，牵头 {lead}；至 {until} 共 {runs} 次运行；标签周期 {period} 内每户 ε = {epsilon}",
+        "用途 {purpose}，地区 {region}，牵头 {lead}；至 {until} 共 {runs} 次运行；标签周期 {period} 内每户 ε = {epsilon}",
     ),
     "preview.line_terms": (
         "purpose {purpose}, line over {region}, lead {lead}; {runs} runs until {until}; {departments} departments train on the bits of {target}, period {period}",
-        "目的 {purpose}，条线范围 {region}，牵头 {lead}；至 {until} 共 {runs} 次运行；{departments} 个部门用 {target}（周期 {period}）的已发布比特训练",
+        "用途 {purpose}，条线范围 {region}，牵头 {lead}；至 {until} 共 {runs} 次运行；{departments} 个部门用 {target}（周期 {period}）的已发布比特训练",
     ),
     "preview.line_privacy": (
         "one run costs this asset ε = {epsilon:.2f} per person at δ = {delta}: noise {placement}, σ {sigma} × clip norm {clip}, sampling {rate}, {steps} steps × {rounds} rounds; this site's cap over all runs: ε = {cap}",
