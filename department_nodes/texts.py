@@ -235,7 +235,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "state.revoked": ("revoked", "已撤销"),
     "state.exhausted": ("exhausted", "次数用尽"),
     "state.withdrawn": ("withdrawn", "已撤回"),
-    "state.refused": ("refused", "已拒绝"),
+    "state.refused": ("refused", "已驳回"),
     "state.registered": ("registered", "已登记"),
     "state.asset_withdrawn": ("withdrawn", "已撤下"),
     "list.separator": (", ", "、"),
