@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "coordinator" / "console"))
+sys.path[:0] = [str(Path(__file__).parents[1] / "coordinator" / name) for name in ("", "console")]
 
 from console_people import PASSWORD
 from console_server import ConsoleServer

@@ -1,38 +1,16 @@
 """A coordinator behind TLS with registered departments, assets, and requests in every state, for tests in a browser."""
 
-import sys
-import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import httpx
-
-sys.path[:0] = [
-    str(Path(__file__).parents[1] / "coordinator"),
-    str(Path(__file__).parents[1] / "coordinator" / "console"),
-]
 
 from console_people import enrolled
-from console_server import Clock, ConsoleServer
-from coordinator_world import DEPARTMENTS, LEAD, START_S, Keys, World
-
-from coordinator.config import CoordinatorConfig
-from coordinator.installation import API_KEY_FILE, APPROVAL_KEY_FILE, REVOCATION_KEY_FILE
+from console_server import ConsoleServer
+from coordinator_world import DEPARTMENTS, LEAD, World
+from world_beside import server_beside
 
 # Besides those of `console_people.ROLES`: the person who asks.
 MORE_PEOPLE: Mapping[str, tuple[str, str]] = {"lead_it": (LEAD, "department_it")}
-
-
-class WorldBeside(World):
-    """The world, sending from a thread of its own: in the tests' thread the browser's event loop is running."""
-
-    def raw(self, *arguments: Any, **options: Any) -> httpx.Response:
-        """Send as the world does."""
-        with ThreadPoolExecutor(1) as beside:
-            return beside.submit(super().raw, *arguments, **options).result()
 
 
 @dataclass
@@ -78,19 +56,7 @@ class Requests:
 
 def governed_server(home: Path) -> ConsoleServer:
     """Return a coordinator with requests. `prepared` is its `Requests`, whose world sends more."""
-    clock = Clock()
-    clock.advance(START_S - time.time())
-    officer = home / "officer"
-
-    def prepare(config: CoordinatorConfig) -> Requests:
-        api, approval, second, revocation = (
-            bytes.fromhex((officer / name).read_text())
-            for name in (API_KEY_FILE, APPROVAL_KEY_FILE, f"approver-2/{APPROVAL_KEY_FILE}", REVOCATION_KEY_FILE)
-        )
-        keys = {name: Keys() for name in DEPARTMENTS}
-        return Requests(WorldBeside(config, api, approval, keys, second, revocation, now=START_S)).everything()
-
-    server = ConsoleServer(home, prepare, clock)
+    server = server_beside(home, lambda world: Requests(world).everything())
     for name, (party, role) in MORE_PEOPLE.items():
         server.people[name] = enrolled(server.context, name.replace("_", "-"), party, role)
     return server

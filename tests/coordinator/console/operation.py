@@ -192,6 +192,16 @@ class Operation:
         for name in (LEAD, "health", "tax"):
             assert self.world.send(name, "GET", "/v1/runs").status_code == 200
 
+    def started_run(self, mode: str = "evidence") -> dict[str, Any]:
+        """Have a further run of the region under way, before its first step."""
+        run = self._scheduled(mode)
+        self._start(run)
+        return run
+
+    def scheduled_run(self, mode: str = "evidence") -> dict[str, Any]:
+        """Have a further run of the region wait for its turn."""
+        return self._scheduled(mode)
+
     def _agree(self, grant: Any) -> None:
         shown = self.world.sign_all(self.world.request(grant), grant)
         assert shown["state"] == "active", shown

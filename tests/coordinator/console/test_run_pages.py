@@ -91,9 +91,7 @@ def test_the_queue_says_why_each_run_waits(at_work):
 @pytest.fixture
 def running(at_work):
     """A run that is under way."""
-    run = at_work.operation._scheduled("evidence")
-    at_work.operation._start(run)
-    return run["run_id"]
+    return at_work.operation.started_run()["run_id"]
 
 
 STOP = {"confirm": "stop", "reason": "run.stopped_for_data"}
@@ -137,7 +135,7 @@ def test_a_stop_needs_a_reason_of_the_list(at_work, running, reason):
 
 
 def test_a_run_that_has_not_begun_stops_at_once(at_work):
-    run_id = at_work.operation._scheduled("evidence")["run_id"]
+    run_id = at_work.operation.scheduled_run()["run_id"]
     page = at_work.at("scheduler")
     page.get(f"/console/runs/{run_id}")
     assert page.post(f"/console/runs/{run_id}/stop", STOP).headers["location"].endswith("done=stopped")
