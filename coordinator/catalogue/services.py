@@ -117,10 +117,10 @@ def list_assets(session: Session, wanted: PageRequest, only: AssetFilter | None 
         if value is not None:
             query = query.where(column == value)
     if chosen.purpose is not None:
-        allowed = select(AssetPurposeRow.owner, AssetPurposeRow.dataset).where(
-            AssetPurposeRow.purpose == chosen.purpose
-        )
-        query = query.where(tuple_(AssetRow.owner, AssetRow.dataset).in_(allowed))
+        # Joined, so that the index of purposes begins at the cursor. What serves the purpose behind it is still sorted for each
+        # page: some milliseconds for thousands.
+        same = (AssetPurposeRow.owner == AssetRow.owner) & (AssetPurposeRow.dataset == AssetRow.dataset)
+        query = query.join(AssetPurposeRow, same).where(AssetPurposeRow.purpose == chosen.purpose)
     if chosen.dataset is not None:
         # What was typed is text to look for, never a pattern.
         query = query.where(AssetRow.dataset.contains(chosen.dataset, autoescape=True))

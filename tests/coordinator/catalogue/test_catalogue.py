@@ -4,7 +4,7 @@ import time
 
 import pytest
 from coordinator_world import COLUMNS, DATASETS, DEPARTMENTS, START_S, Keys
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DatabaseError
 
 from coordinator.catalogue.models import AssetPurposeRow, AssetRow
@@ -183,17 +183,19 @@ def test_the_catalogue_is_filtered(ready):
 
 
 FILTERS = [
-    AssetFilter(),
-    AssetFilter(region="region-7"),
-    AssetFilter(tier="general_3"),
-    AssetFilter(purpose="purpose-3"),
-    AssetFilter(dataset="-99"),
-    AssetFilter(owner="dept-50", purpose="purpose-1"),
+    (AssetFilter(), 10_000),
+    (AssetFilter(region="region-7"), 250),
+    (AssetFilter(tier="general_3"), 2_500),
+    (AssetFilter(purpose="purpose-3"), 2_000),
+    (AssetFilter(purpose="nobody-allows-it"), 0),
+    (AssetFilter(dataset="-99"), 111),
+    (AssetFilter(owner="dept-50", purpose="purpose-0"), 100),
 ]
 
 
-def test_ten_thousand_assets_are_paged_through_quickly(ready):
-    """Every page costs about the same. The bound is wide, for a busy host: a page takes some ten milliseconds."""
+@pytest.fixture
+def crowded(ready):
+    """A hundred departments with ten thousand assets."""
     with ready.begin() as session:
         for number in range(100):
             keys = {"identity_key": f"{number:064x}", "card": b"{}", "registered_at": 1}
@@ -222,16 +224,45 @@ def test_ten_thousand_assets_are_paged_through_quickly(ready):
             AssetPurposeRow(owner=f"dept-{number % 100}", dataset=f"data-{number}", purpose=f"purpose-{number % 5}")
             for number in range(10_000)
         )
-    for only in FILTERS:
-        found, cursor, slowest, pages = 0, None, 0.0, 0
-        while pages < 40:
-            with ready.context.read() as session:
-                started = time.perf_counter()
-                page = list_assets(session, PageRequest(250, cursor), only)
-                slowest = max(slowest, time.perf_counter() - started)
-            found, cursor, pages = found + len(page.rows), page.next_cursor, pages + 1
-            if cursor is None:
-                break
-        assert cursor is None
-        assert found == {0: 10_000, 1: 250, 2: 2_500, 3: 2_000}.get(FILTERS.index(only), found)
-        assert slowest < 0.5, only
+    return ready
+
+
+@pytest.mark.parametrize(("only", "expected"), FILTERS)
+def test_ten_thousand_assets_are_paged_through_at_the_cost_of_a_page(crowded, only, expected):
+    """The processor's time and not the clock's: other work on the host is none of a query's. A page takes some 3 ms of it.
+
+    The first page is not counted: it also pays for the making of the statement, once in the life of a process.
+    """
+    found, cursor, costs = 0, None, []
+    for _ in range(41):
+        with crowded.context.read() as session:
+            started = time.thread_time()
+            page = list_assets(session, PageRequest(250, cursor), only)
+            costs.append(time.thread_time() - started)
+        found, cursor = found + len(page.rows), page.next_cursor
+        if cursor is None:
+            break
+    assert (cursor, found) == (None, expected)
+    assert max(costs[1:], default=0) < 0.05
+
+
+@pytest.mark.parametrize(("only", "expected"), FILTERS)
+def test_no_list_of_assets_is_searched_without_an_index(crowded, only, expected):
+    statements = []
+
+    def note(_connection, _cursor, statement, parameters, _context, _many):
+        if "FROM assets" in statement:
+            statements.append((statement, parameters))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        with crowded.context.read() as session:
+            assert len(list_assets(session, PageRequest(10), only).rows) == min(10, expected)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    ((statement, parameters),) = statements
+    with crowded.engine.connect() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+    steps = [row[3] for row in plan if row[3].startswith(("SEARCH", "SCAN"))]
+    assert steps
+    assert all("INDEX" in step for step in steps), steps
