@@ -40,9 +40,9 @@ def test_a_missing_hash_costs_what_a_kept_one_costs(pool):
         pool.matches(found, "seven quiet lantern")
         return time.perf_counter() - start
 
-    # The least of seven, so that other tests on this host do not count; a check that is left out would be a thousandth.
+    # The least of seven; other work on this host moves it severalfold, a check that is left out would be a thousandth.
     known, unknown = (min(seconds(found) for _ in range(7)) for found in (kept, None))
-    assert known / 2 < unknown < known * 2
+    assert known / 20 < unknown < known * 20
 
 
 def test_a_hash_of_other_costs_is_made_anew_when_its_password_is_shown(pool):
