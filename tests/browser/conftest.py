@@ -1,9 +1,10 @@
 """Fixtures of the tests in a real browser: the coordinator with its console, Chromium, and what every page is checked for.
 
 Chromium is the system's; where there is none, these tests are skipped by name. Screenshots go to `test-artefacts/`, which git
-ignores.
+ignores; DOUDI_TEST_PICTURES=1 keeps one of every page at both widths and in both languages.
 """
 
+import os
 import re
 import shutil
 import sys
@@ -34,15 +35,20 @@ ARGUMENTS = (
 )
 WIDTHS_PX = {360: 740, 1440: 900}
 LANGUAGES = ("zh", "en")
+# Pictures of every page at every width take a third of the time; the stations of the whole path are always kept.
+PICTURES_VARIABLE = "DOUDI_TEST_PICTURES"
 STANDARD = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa")
 
 
+# First: xdist reads the groups in its own turn of this hook.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of this folder, keep them in one process, and skip them by name where there is no browser."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.xdist_group("browser"))
+            if item.get_closest_marker("xdist_group") is None:
+                item.add_marker(pytest.mark.xdist_group("browser"))
             if CHROMIUM is None:
                 item.add_marker(pytest.mark.skip(reason="there is no Chromium on this host (apt-get install chromium)"))
 
@@ -63,9 +69,9 @@ def working_console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consol
     server.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
-    """The system's Chromium."""
+    """The system's Chromium. It ends with this folder's tests: while it is open no other test of the process can run a loop."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -137,7 +143,7 @@ def fresh_code(console: ConsoleServer, role: str) -> str:
 
 @pytest.fixture
 def check_accessible() -> Callable[..., None]:
-    """Return a function that checks the page as it stands at both widths and in both languages, and keeps screenshots.
+    """Return a function that checks the page as it stands at both widths and in both languages.
 
     No violation of WCAG 2.1 A and AA (axe), and nothing wider than the screen. `here=True`: the page answers a form and cannot be
     asked for again, so it is checked in the language it has.
@@ -154,7 +160,8 @@ def check_accessible() -> Callable[..., None]:
                 page.goto(address)
             for width_px, height_px in WIDTHS_PX.items():
                 page.set_viewport_size({"width": width_px, "height": height_px})
-                screenshot(page, f"{shown}-{language}-{width_px}")
+                if os.environ.get(PICTURES_VARIABLE):
+                    screenshot(page, f"{shown}-{language}-{width_px}")
                 found = Axe().run(page, options={"runOnly": list(STANDARD)}).response["violations"]
                 faults = [(fault["id"], [node["html"] for node in fault["nodes"]]) for fault in found]
                 assert faults == [], f"{shown} at {width_px} px, {language}"
