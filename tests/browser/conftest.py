@@ -18,11 +18,10 @@ import pytest
 sys.path[:0] = [str(Path(__file__).parents[1] / "coordinator" / name) for name in ("", "console")]
 
 from console_people import PASSWORD
-from console_server import ConsoleServer
+from console_server import ConsoleServer, fresh_code
+from pictures import screenshot
 from working_server import working_server
 
-ROOT = Path(__file__).parents[2]
-ARTEFACTS = ROOT / "test-artefacts"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = (
     "--no-sandbox",
@@ -40,15 +39,11 @@ PICTURES_VARIABLE = "DOUDI_TEST_PICTURES"
 STANDARD = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa")
 
 
-# First: xdist reads the groups in its own turn of this hook.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of this folder, keep them in one process, and skip them by name where there is no browser."""
+    """Mark the tests of this folder, and skip them by name where there is no browser."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
-            if item.get_closest_marker("xdist_group") is None:
-                item.add_marker(pytest.mark.xdist_group("browser"))
             if CHROMIUM is None:
                 item.add_marker(pytest.mark.skip(reason="there is no Chromium on this host (apt-get install chromium)"))
 
@@ -135,12 +130,6 @@ def sign_in(console: ConsoleServer) -> Callable[..., None]:
     return through_the_forms
 
 
-def fresh_code(console: ConsoleServer, role: str) -> str:
-    """Return a code of the second factor that was not used yet."""
-    console.clock.advance(30)
-    return console.people[role].code(console.clock())
-
-
 @pytest.fixture
 def check_accessible() -> Callable[..., None]:
     """Return a function that checks the page as it stands at both widths and in both languages.
@@ -170,12 +159,6 @@ def check_accessible() -> Callable[..., None]:
                 )
 
     return check
-
-
-def screenshot(page: Any, name: str) -> None:
-    """Keep a picture of the whole page."""
-    ARTEFACTS.mkdir(exist_ok=True)
-    page.screenshot(path=ARTEFACTS / f"{name}.png", full_page=True)
 
 
 def _complain(complaints: list[str], message: Any) -> None:

@@ -99,3 +99,9 @@ def _installed(home: Path, port: int) -> CoordinatorConfig:
     config = install(installation, int(time.time()))
     accounts = config.accounts.model_copy(update=CHEAP_PASSWORDS)
     return config.model_copy(update={"accounts": accounts}).at_home(installation.home)
+
+
+def fresh_code(console: ConsoleServer, role: str) -> str:
+    """Return a code of the second factor that was not used yet."""
+    console.clock.advance(30)
+    return console.people[role].code(console.clock())

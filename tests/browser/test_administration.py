@@ -1,10 +1,12 @@
 """Accounts, the rules, decisions and the record in a real browser."""
 
 import pytest
-from conftest import fresh_code
 from console_people import PASSWORD
+from console_server import fresh_code
 
 from policies.authorization.coordinator_rules import shipped_engine
+
+pytestmark = pytest.mark.xdist_group("browser")  # one Chromium, in one process
 
 EXTRA = """
 // The centre's device may read the record too.

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from conftest import screenshot
 from console_server import ConsoleServer
 from governed_server import Requests, governed_server
+from pictures import screenshot
+
+pytestmark = pytest.mark.xdist_group("browser")  # one Chromium, in one process
 
 OTHERS = ("health", "housing", "tax")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyotp
 import pytest
-from conftest import ARTEFACTS
+from pictures import ARTEFACTS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "simulation"))
 
