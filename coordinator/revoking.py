@@ -3,7 +3,9 @@
 The folder holds the newest list. A list is stored before it is sent: what was signed once counts, also when sending fails.
 """
 
-from collections.abc import Callable
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from command_line.documents import write_atomically
 from coordinator.installation import REVOCATION_KEY_FILE
@@ -20,6 +22,7 @@ from policies.contracts.revocations import (
 )
 
 LIST_FILE = "revocations.json"
+LOCK_FILE = "revocations.lock"
 RETRY_S = 60.0
 _PASSES_BY = frozenset({UNREACHABLE, BAD_ANSWER, "coordinator.busy", "coordinator.internal_error"})
 
@@ -32,14 +35,24 @@ def newest_list(officer: Officer) -> SignedRevocationList | None:
 
 def issue_list(officer: Officer, revoked: RevokedGrant | None = None) -> SignedRevocationList:
     """Return the centre's next list, stored: with one more grant, or only with a new time. Raises `file.unreadable`."""
-    now_s, known = int(officer.clock()), newest_list(officer)
-    content = RevocationList(party=CENTRE, number=1, issued_at=now_s) if known is None else known.content
-    if known is not None or revoked is not None:
-        content = content.following(now_s, revoked)
-    signed = sign_revocations(content, officer.private_key(REVOCATION_KEY_FILE))
-    signed.verify(officer.centre_card.revocation_key)
-    write_atomically(officer.home / LIST_FILE, signed.to_bytes())
-    return signed
+    private = officer.private_key(REVOCATION_KEY_FILE)
+    # One process renews the list while the officer revokes in another: two lists with one number would be a fork, and one lost.
+    with _exclusively(officer):
+        now_s, known = int(officer.clock()), newest_list(officer)
+        content = RevocationList(party=CENTRE, number=1, issued_at=now_s) if known is None else known.content
+        if known is not None or revoked is not None:
+            content = content.following(now_s, revoked)
+        signed = sign_revocations(content, private)
+        signed.verify(officer.centre_card.revocation_key)
+        write_atomically(officer.home / LIST_FILE, signed.to_bytes())
+        return signed
+
+
+@contextmanager
+def _exclusively(officer: Officer) -> Iterator[None]:
+    with (officer.home / LOCK_FILE).open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def publish(officer: Officer, signed: SignedRevocationList) -> None:

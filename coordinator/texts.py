@@ -196,6 +196,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "中心已签署申请 {number}：状态 {state}，签名 {count}/{needed}，授权 {hash}",
     ),
     "request.refused": ("request {number} refused by the centre", "中心已拒绝申请 {number}"),
+    "revocation.of": ("request {number}, led by {lead}, grant {hash}", "申请 {number}，牵头部门 {lead}，授权 {hash}"),
     "revocation.confirm": (
         "Take the grant of request {number} back, for good?",
         "确定撤销申请 {number} 的授权？撤销后不可恢复。",

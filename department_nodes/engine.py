@@ -25,6 +25,7 @@ from sqlalchemy.orm import Session
 from crypto.canonical import parse_canonical
 from crypto.errors import DoudiError
 from crypto.pseudonyms import random_scalar
+from department_nodes.ended_grants import require_not_ended
 from department_nodes.extract import ExtractCache
 from department_nodes.grant_clauses import Site
 from department_nodes.guard import Request, UnverifiedRequest, parse_request, verify_request, verify_still_granted
@@ -128,8 +129,9 @@ class NodeEngine:
         return reply  # 7
 
     def _stored_reply(self, session: Session, request: Request, digest: bytes, now_s: int) -> bytes | None:
-        # A project that was left answers nothing, not even what it had answered.
+        # A project that was left, or a grant that has ended, answers nothing, not even what it had answered.
         self.vault.join(session, request.project_id, now_s)
+        require_not_ended(session, request.grant_hash)
         manifest = request.manifest
         row = session.get(StepRow, (manifest.run_id, manifest.attempt, request.round, request.step.value))
         if request.round and (row is None or row.reply is None):

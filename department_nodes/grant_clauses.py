@@ -21,6 +21,7 @@ from policies.contracts.grant_terms import Share
 from policies.contracts.revocations import RevocationList
 from policies.contracts.tier_rules import tier_refusals
 from policies.standards.loader import load_dataset_standard
+from policies.standards.tier_loader import is_laxer
 
 CLOCK_TOLERANCE_S = 60
 DAY_S = 24 * 3600
@@ -49,20 +50,25 @@ def verify_grant(signed: SignedGrant, site: Site, now_s: int) -> Share:
     """
     grant_hash = verify_grant_signatures(signed)  # 1
     me = verify_grant_terms(signed.grant, site, now_s)
-    verify_not_revoked(grant_hash, signed.grant.departments, (CENTRE,), site, now_s)  # 3
+    verify_not_revoked(grant_hash, signed.grant.departments, (CENTRE,), (), site, now_s)  # 3
     return me
 
 
 def verify_not_revoked(
-    grant_hash: str, departments: Iterable[str], fresh: Iterable[str], site: Site, now_s: int
+    grant_hash: str,
+    departments: Iterable[str],
+    fresh: Iterable[str],
+    left_out: Iterable[str],
+    site: Site,
+    now_s: int,
 ) -> None:
-    """Raise unless no party of the grant revoked it and the lists of those in `fresh` are recent.
+    """Raise unless no party of the grant revoked it and the lists of those in `fresh` and `left_out` are recent enough.
 
     Codes: `revocations.require_not_revoked`.
     """
-    others = [party for party in fresh if party != site.config.department]
-    max_age_s = site.config.policy.max_revocation_age_hours * HOUR_S
-    require_not_revoked(grant_hash, departments, site.revocations, others, now_s, max_age_s)
+    me, max_age_s = site.config.department, site.config.policy.max_revocation_age_hours * HOUR_S
+    others, rest = ([party for party in parties if party != me] for parties in (fresh, left_out))
+    require_not_revoked(grant_hash, departments, site.revocations, others, rest, now_s, max_age_s)
 
 
 def verify_grant_terms(grant: Grant | LineGrant, site: Site, now_s: int) -> Share:
@@ -182,6 +188,13 @@ def _key_refusals(grant: Grant | LineGrant, me: Share, site: Site) -> Iterator[D
                 "grant.untrusted_key",
                 f"the keys of {participant.department} are not the ones that this department pinned",
                 "Compare fingerprints with that department before you trust its new card.",
+            )
+        # Fewer people sign for a laxer tier: an operator without an approver's key must not choose how many.
+        if is_laxer(participant.tier, card.tier):
+            yield DoudiError(
+                "grant.wrong_tier",
+                f"the grant names a less strict tier for {participant.department}'s data than the pinned card does",
+                "Compare the fingerprint of that department's new card by telephone before you trust it.",
             )
     yield from _scheduler_refusals(grant, site)
 

@@ -115,7 +115,7 @@ def verify_request(unverified: UnverifiedRequest, site: Site, now_s: int) -> Req
     2. The manifest: the scheduling key signed it, it belongs to this grant, run and attempt, it is in time, and now is within the
     grant's run windows.
     3. The run: its number and attempt are granted, its mode is granted, its participants are the grant's, and the revocation
-    lists of all of them are recent.
+    lists of all of them are recent; those of departments that the run leaves out may be seven times as old.
     4. The offers: each is signed by the identity key that the grant pins, none is longer than declared or of another program.
     5. The step: this department's role and the granted operations allow it.
     """
@@ -139,7 +139,8 @@ def verify_request(unverified: UnverifiedRequest, site: Site, now_s: int) -> Req
         )
 
     verify_run_terms(grant, manifest)  # 3
-    verify_not_revoked(grant_hash, grant.departments, (CENTRE, *manifest.departments), site, now_s)
+    left_out = set(grant.departments) - set(manifest.departments)
+    verify_not_revoked(grant_hash, grant.departments, (CENTRE, *manifest.departments), left_out, site, now_s)
     verify_offers(grant, manifest)  # 4
 
     step = unverified.step
@@ -160,7 +161,8 @@ def verify_still_granted(request: Request, site: Site, now_s: int) -> None:
         raise DoudiError(
             "manifest.expired", "the manifest expired during the step", "Have the scheduler sign a new one."
         )
-    verify_not_revoked(request.grant_hash, grant.departments, (CENTRE, *manifest.departments), site, now_s)
+    left_out = set(grant.departments) - set(manifest.departments)
+    verify_not_revoked(request.grant_hash, grant.departments, (CENTRE, *manifest.departments), left_out, site, now_s)
 
 
 def verify_operation(me: Share, step: Step, mode: Mode) -> None:

@@ -7,6 +7,7 @@ from crypto.canonical import canonical_json
 from crypto.errors import DoudiError
 from crypto.masking import generate_mask_key, mask_public_key
 from crypto.sealing import generate_sealing_key, sealing_public_key
+from department_nodes.ended_grants import require_not_ended
 from department_nodes.engine import NodeEngine
 from department_nodes.grant_clauses import verify_grant
 from department_nodes.guard import LARGEST_ATTEMPT, RUN_NAME
@@ -38,6 +39,7 @@ def make_offer(engine: NodeEngine, signed: SignedGrant, run_id: str, attempt: in
     project_id, grant_hash = signed.grant.project_id, signed.grant_hash
     with transaction(engine.db) as session:
         joined = engine.vault.join(session, project_id, now_s)
+        require_not_ended(session, grant_hash)
         existing = session.get(RunKeyRow, (run_id, attempt))
         if existing is not None:
             if existing.grant_hash != grant_hash:

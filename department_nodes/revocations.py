@@ -13,6 +13,7 @@ from command_line.documents import write_atomically
 from crypto.errors import DoudiError
 from department_nodes.home import CENTRE, REVOCATION_KEY, REVOCATIONS_FOLDER, NodeHome
 from policies.contracts.revocations import (
+    CLOCK_TOLERANCE_S,
     RevocationList,
     RevokedGrant,
     SignedRevocationList,
@@ -20,8 +21,8 @@ from policies.contracts.revocations import (
     sign_revocations,
 )
 
-# A list from a host whose clock is a little ahead is accepted; one from far ahead would be "fresh" for too long.
-CLOCK_TOLERANCE_S = 120
+# A department that is left out of a run may be off; but what it revoked must reach the others some day, also if it is withheld.
+LEFT_OUT_FACTOR = 7
 
 
 def known_lists(home: NodeHome) -> dict[str, SignedRevocationList]:
@@ -81,10 +82,14 @@ def require_not_revoked(
     departments: Iterable[str],
     lists: Mapping[str, RevocationList],
     fresh: Iterable[str],
+    left_out: Iterable[str],
     now_s: int,
     max_age_s: int,
 ) -> None:
-    """Raise unless no known list names the grant, and the parties in `fresh` have lists that are recent. Pure.
+    """Raise unless no known list names the grant and every list that is needed is recent. Pure.
+
+    Lists of `fresh` are at most `max_age_s` old, those of `left_out` (departments of the grant that are not in the run) at most
+    seven times that.
 
     Raises `grant.revoked`, `revocation.missing` or `revocation.stale`.
     """
@@ -93,17 +98,18 @@ def require_not_revoked(
             raise DoudiError(
                 "grant.revoked", f"{party} has revoked the grant", "Ask that party why; have a new grant signed."
             )
-    for party in fresh:
+    limits = dict.fromkeys(left_out, LEFT_OUT_FACTOR * max_age_s) | dict.fromkeys(fresh, max_age_s)
+    for party, limit_s in limits.items():
         if party not in lists:
             raise DoudiError(
                 "revocation.missing",
                 f"no revocation list of {party} has come",
                 "Start that party's node, or have the centre's officer run `doudi centre publish-revocations`.",
             )
-        if now_s - lists[party].issued_at > max_age_s:
+        if now_s - lists[party].issued_at > limit_s:
             raise DoudiError(
                 "revocation.stale",
-                f"the newest revocation list of {party} is older than {max_age_s // 3600} hours",
+                f"the newest revocation list of {party} is older than {limit_s // 3600} hours",
                 "Have that party issue a new list: its running node does, the centre's officer runs `publish-revocations`.",
             )
 

@@ -300,6 +300,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "revocation list {number} is not handed in yet ({code}); the running node hands it in as soon as it can",
         "撤销清单第 {number} 号尚未上报（{code}）；节点运行期间将自动上报",
     ),
+    "revoke.of": (
+        "project {project}, purpose {purpose}, led by {lead}, {period}, grant {hash}",
+        "项目 {project}，用途 {purpose}，牵头部门 {lead}，{period}，授权 {hash}",
+    ),
     "confirm_revoke": (
         "Revoke grant {hash} for {department}? This cannot be taken back.",
         "以 {department} 名义撤销授权 {hash}？撤销后不可恢复。",

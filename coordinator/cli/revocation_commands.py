@@ -6,10 +6,11 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from command_line.console import ending_with_code, show_time
+from command_line.console import ending_with_code, note, show_time
 from command_line.paging import every_item
 from coordinator.cli.request_commands import Number, fetch_grant
 from coordinator.cli.start import AsJson, OfficerHome, Yes, console, open_officer
+from coordinator.grants.summary import grant_summary
 from coordinator.revoking import entry_of, issue_list, keep_publishing, publish
 from crypto.errors import DoudiError
 from policies.contracts.revocations import RevocationReason, SignedRevocationList
@@ -51,6 +52,10 @@ def revoke(
         raise typer.BadParameter(f"expected {', '.join(REASONS)}", param_hint="--reason")
     officer = open_officer(officer_home)
     grant = fetch_grant(officer, number)
+    # The coordinator says which grant a number is: what is taken back is shown, and not its number only.
+    for line in grant_summary(grant.grant, console.text)[:3]:
+        note(line)
+    note(console.text("revocation.of", number=number, lead=grant.grant.lead_department, hash=grant.grant_hash))
     if sys.stdin.isatty() and not yes:
         typer.confirm(console.text("revocation.confirm", number=number), abort=True, err=True)
     signed = issue_list(officer, entry_of(grant, cast(RevocationReason, reason), int(officer.clock())))

@@ -87,6 +87,12 @@ def revoke(
     if reason not in REASONS:
         raise typer.BadParameter(f"expected one of {', '.join(REASONS)}", param_hint="--reason")
     named = find_named_grant(engine, lambda: connect(node), grant)
+    if named.signed is not None:
+        # The coordinator says which grant a number is: what is taken back is shown, and not its number only.
+        meant = named.signed.grant
+        period = f"{show_time(meant.not_before)} – {show_time(meant.expires_at)}"
+        facts_of = {"project": meant.project_id, "purpose": meant.purpose, "lead": meant.lead_department}
+        console.note("revoke.of", **facts_of, period=period, hash=named.grant_hash)
     ask("confirm_revoke", yes, hash=named.grant_hash, department=node.config.department)
     # An older copy of this folder would sign a list that the others take for a rollback: the newest own one is fetched first.
     _exchange(engine, node)

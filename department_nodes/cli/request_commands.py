@@ -138,7 +138,7 @@ def approve(
     now_s = int(engine.clock())
     verify_grant_terms(grant, engine.site(), now_s)
     # Whether lists are recent matters when it runs; who has taken the grant back already, matters now.
-    verify_not_revoked(fetched.signed.grant_hash, grant.departments, (), engine.site(), now_s)
+    verify_not_revoked(fetched.signed.grant_hash, grant.departments, (), (), engine.site(), now_s)
     ask("confirm_approve", yes, number=number, department=node.config.department)
     gathered = requests.approve_request(engine, client, fetched)
     facts = {

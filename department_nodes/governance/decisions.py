@@ -50,7 +50,7 @@ def refusals_of(grant: Grant | LineGrant, site: Site, limits: dict[str, Limit], 
         for rule in decision.rules or ("",):
             refusals.append(Refusal(SITE_RULE, "the site's own rules forbid the grant", "site-policy.cedar", rule))
     try:
-        verify_not_revoked(grant.digest(), grant.departments, (CENTRE, *grant.departments), site, now_s)
+        verify_not_revoked(grant.digest(), grant.departments, (CENTRE, *grant.departments), (), site, now_s)
     except DoudiError as error:
         refusals.append(_refusal(error, limits))
     return refusals

@@ -35,9 +35,12 @@ class DepartmentCard(Document):
     program_hash: Hash
 
     def fingerprint(self) -> str:
-        """Return 40 hex characters over the card's keys, in groups of four, for reading out over the telephone."""
+        """Return 40 hex characters over the card's keys and its tier, in groups of four, for reading out over the telephone.
+
+        The tier is in it because it says how many people sign: who may only operate the node must not lower it unheard.
+        """
         keys = (self.approval_key, *self.co_approval_keys, self.scheduling_key, self.revocation_key, self.flower_key)
-        return _fingerprint(self.department, self.identity_key, *keys)
+        return _fingerprint(self.department, self.identity_key, *keys, self.tier, str(self.tier_version))
 
     def signing_keys(self) -> tuple[str, ...]:
         """Return every key of this department that signs something: none may stand for two purposes or people."""

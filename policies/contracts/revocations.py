@@ -2,8 +2,8 @@
 
 Every party that approved a grant can revoke it. A node refuses to work under a grant unless it has a *recent* list of the centre
 and of every department of the run: who withholds lists stops work, and extends nothing. So a revocation works at the latest when
-the newest list that names no revocation has become too old: the node's limit, 24 hours unless the site chose another. A list
-drops entries whose grants have expired. May import crypto.
+the newest list that names no revocation has become too old: the node's limit, 24 hours unless the site chose another. A list never
+drops an entry: whoever could date an entry's end could bring a grant back to life. May import crypto.
 """
 
 from typing import Annotated, Literal
@@ -15,11 +15,14 @@ from crypto.errors import DoudiError
 from policies.contracts.base import Document, Hash, SignatureHex, Slug
 
 REVOCATION_SIGNATURE_DOMAIN = "revocation-list"
+# Nobody accepts a list from further ahead than this: it would be "recent" for too long.
+CLOCK_TOLERANCE_S = 120
+DAY_S = 24 * 3600
 RevocationReason = Literal["purpose_ended", "consent_withdrawn", "key_taken", "data_wrong", "misuse", "other"]
 
 
 class RevokedGrant(Document):
-    """One grant that a party has taken back. `expires_at`: the grant's own end, after which the entry may go."""
+    """One grant that a party has taken back. `expires_at`: the grant's own end, for people; nothing rests on it."""
 
     grant_hash: Hash
     reason: RevocationReason
@@ -48,15 +51,18 @@ class RevocationList(Document):
         return any(entry.grant_hash == grant_hash for entry in self.revoked)
 
     def following(self, now_s: int, revoked: RevokedGrant | None = None) -> "RevocationList":
-        """Return the party's next list: one number higher, with one more grant if given, without expired ones."""
-        kept = [entry for entry in self.revoked if entry.expires_at >= now_s]
+        """Return the party's next list: one number higher, with one more grant if given, without any less.
+
+        A clock that went back makes no list that looks older than the one before. One that was more than a day ahead for a moment
+        made a list that nobody accepted: the next has the present time, or nobody would accept any until that date.
+        """
+        kept = list(self.revoked)
         if revoked is not None and not self.names(revoked.grant_hash):
             kept.append(revoked)
         return RevocationList(
             party=self.party,
             number=self.number + 1,
-            # A host whose clock went back must not sign a list that looks older than the one before.
-            issued_at=max(now_s, self.issued_at),
+            issued_at=now_s if self.issued_at > now_s + DAY_S else max(now_s, self.issued_at),
             revoked=tuple(sorted(kept, key=lambda entry: entry.grant_hash)),
         )
 
@@ -94,7 +100,7 @@ def require_successor(known: SignedRevocationList | None, offered: SignedRevocat
     """Return whether an offered list is newer than the known one of the same party; equal bytes are not newer.
 
     Raises `revocation.rollback` for an older list, `revocation.fork` for another one with the same number, and
-    `revocation.dropped` for a newer one that dropped a grant before its end: a revocation cannot be taken back.
+    `revocation.dropped` for a newer one that leaves a grant out: a revocation cannot be taken back.
     """
     if known is None:
         return True
@@ -113,7 +119,7 @@ def require_successor(known: SignedRevocationList | None, offered: SignedRevocat
                 "Ask that party by telephone; its revocation key may have been copied.",
             )
         return False
-    if any(entry.expires_at >= new.issued_at and not new.names(entry.grant_hash) for entry in old.revoked):
+    if any(not new.names(entry.grant_hash) for entry in old.revoked):
         raise DoudiError(
             "revocation.dropped",
             f"the newer revocation list of {new.party} leaves out a grant that it had revoked",

@@ -14,7 +14,16 @@ from crypto.errors import DoudiError
 from policies.standards.loader import BilingualText
 from policies.standards.published import Publication, PublishedStandard
 
-__all__ = ["DERIVED_KINDS", "TIER_NAMES", "TierStandard", "available_tiers", "derived_tier", "load_tier", "parse_tier"]
+__all__ = [
+    "DERIVED_KINDS",
+    "TIER_NAMES",
+    "TierStandard",
+    "available_tiers",
+    "derived_tier",
+    "is_laxer",
+    "load_tier",
+    "parse_tier",
+]
 
 # From the strictest to the least strict.
 TIER_NAMES = ("core", "important", "general_4", "general_3", "general_2", "general_1")
@@ -116,6 +125,12 @@ def available_tiers() -> list[tuple[str, int]]:
 def load_tier(name: str, version: int = 1) -> TierStandard:
     """Return a published tier. Raises `DoudiError` "standard.unknown_tier" for one that is not published."""
     return _PUBLICATION.load(name, version)
+
+
+def is_laxer(name: str, other: str) -> bool:
+    """Return whether a tier is less strict than another. A name that is no tier's is laxer than every tier."""
+    ranks = {tier: rank for rank, tier in enumerate(TIER_NAMES)}
+    return ranks.get(name, len(TIER_NAMES)) > ranks.get(other, len(TIER_NAMES))
 
 
 def derived_tier(inputs: Iterable[TierStandard], kind: Literal["model", "evidence", "scores", "metrics"]) -> str:

@@ -143,11 +143,21 @@ def test_a_list_that_goes_back_forks_or_forgets_is_refused(offered: SignedRevoca
     assert code_of(lambda: require_successor(revocations(3, entry()), offered)) == code
 
 
-def test_an_entry_may_go_when_its_grant_has_ended() -> None:
-    assert require_successor(revocations(3, entry()), revocations(4, issued_at=NOW + 1001))
-    following = revocations(3, entry()).content.following(NOW + 1001)
-    assert (following.number, following.revoked, following.issued_at) == (4, (), NOW + 1001)
+def test_an_entry_never_goes_whatever_end_it_names() -> None:
+    """A party that dates an entry's end back would bring a grant to life at nodes that have forgotten what they had answered."""
+    short = entry(expires_at=NOW)
+    assert code_of(lambda: require_successor(revocations(3, short), revocations(4, issued_at=NOW + 1001))) == (
+        "revocation.dropped"
+    )
+    following = revocations(3, short).content.following(NOW + 1001)
+    assert (following.number, following.revoked, following.issued_at) == (4, (short,), NOW + 1001)
+
+
+def test_a_clock_that_errs_makes_no_list_that_nobody_can_follow() -> None:
+    # A little back: no list looks older than the one before. Far ahead for a moment: that list was accepted by nobody.
     assert revocations(3).content.following(NOW - 50).issued_at == NOW
+    ahead = revocations(3, issued_at=NOW + 10**8).content
+    assert ahead.following(NOW).issued_at == NOW
 
 
 def window(**changes: Any) -> RunWindow:

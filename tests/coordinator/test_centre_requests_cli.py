@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -17,7 +19,7 @@ from coordinator.texts import TEXTS
 from crypto.errors import DoudiError
 from policies.contracts.cards import CentreCard
 from policies.contracts.grant import SignedGrant
-from policies.contracts.revocations import RevocationList
+from policies.contracts.revocations import RevocationList, RevokedGrant
 
 __all__ = ["homes", "served"]  # fixtures
 
@@ -225,3 +227,25 @@ def test_the_officer_sees_queue_catalogue_nodes_and_decisions(asked):
     # A request that is in force is not withdrawn, which is its state's answer and not the rules'.
     assert json.loads(call("decisions", "--denied", *folder, "--json").stdout) == []
     assert grant.digest() in call("show-request", number, *folder).stderr
+
+
+def test_no_revocation_is_lost_when_two_processes_sign_at_once(homes):
+    """`publish-revocations --every` renews the list while the officer revokes: without a lock two lists bear one number."""
+    _, folder = homes
+    entries = [
+        RevokedGrant(grant_hash=f"{number:064x}", reason="other", revoked_at=1, expires_at=2) for number in range(12)
+    ]
+    command = (
+        "import sys, time; from pathlib import Path; from coordinator.officer import Officer;"
+        "from coordinator.revoking import issue_list; officer = Officer(Path(sys.argv[1]), time.time);"
+        "[print(issue_list(officer).content.number, flush=True) for _ in range(12)]"
+    )
+    renewing = subprocess.Popen([sys.executable, "-c", command, str(folder)], stdout=subprocess.PIPE, text=True)
+    officer = Officer(folder, time.time)
+    others = [int(renewing.stdout.readline())]  # from here both sign at once
+    own = [issue_list(officer, entry).content.number for entry in entries]
+    others += [int(line) for line in renewing.communicate(timeout=60)[0].split()]
+    assert sorted(own + others) == list(range(1, 25))
+    assert {entry.grant_hash for entry in newest_list(officer).content.revoked} == {
+        entry.grant_hash for entry in entries
+    }

@@ -374,3 +374,17 @@ def test_steps_are_answered_within_the_grants_windows_only(
     assert region.ask(Step.BLIND, NODE, pack_request(Step.BLIND, signed, manifest)) == code
     # A manifest that was signed before its window outlives the wait for it.
     assert manifest.manifest.expires_at > now_s + 20 * HOUR_S
+
+
+def test_anothers_tier_that_is_laxer_than_on_its_pinned_card_is_refused(region: Region, stages: Stages) -> None:
+    """Fewer people sign for a laxer tier: who operates a node without an approver's key must not choose how many."""
+    grant = stages.signed.grant
+    assert first_refusal(region, in_tier(grant, "housing", "general_2")) == "ok"
+    assert first_refusal(region, in_tier(grant, "housing", "general_1")) == "grant.wrong_tier"
+    # A stricter one than pinned is the owner's right, and asks for more.
+    assert first_refusal(region, in_tier(grant, "housing", "general_3")) in ("ok", "tier.duration", "tier.epsilon")
+
+
+def test_a_cards_fingerprint_tells_its_tier(region: Region) -> None:
+    card = region.cards["housing"]
+    assert card.model_copy(update={"tier": "general_1"}).fingerprint() != card.fingerprint()

@@ -107,10 +107,20 @@ def test_a_bad_list_is_refused_and_the_known_one_stays(
     assert known_lists(home)[CENTRE] == known
 
 
-def test_a_list_drops_a_grant_only_after_the_grants_own_end(region: Region) -> None:
+def test_a_list_never_drops_a_grant_whatever_end_its_party_names(region: Region) -> None:
     home = region.homes[NODE]
     accept_list(home, signed(region, 5, entry(1, expires_at=NOW_S - 1), entry(2)), NOW_S)
-    assert accept_list(home, signed(region, 6, entry(2)), NOW_S)
+    assert refusal(lambda: accept_list(home, signed(region, 6, entry(2)), NOW_S)) == "revocation.dropped"
+
+
+def test_a_clock_that_was_years_ahead_for_a_moment_blocks_nothing(region: Region) -> None:
+    home = region.homes[NODE]
+    issue_list(home, NOW_S, entry(1))
+    issue_list(home, NOW_S + 10 * 365 * 24 * HOUR_S)
+    after = issue_list(home, NOW_S)
+    assert after.content.issued_at == NOW_S
+    assert after.content.names(entry(1).grant_hash)
+    assert accept_list(region.homes[OTHER], after, NOW_S)
 
 
 def test_an_issued_list_keeps_what_was_revoked_and_has_the_next_number(region: Region) -> None:

@@ -1,5 +1,6 @@
 """A grant that expires or is revoked while a run is under way stops it between two steps: nothing more is computed or sent."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from sqlalchemy import select
 
 from crypto.errors import DoudiError
 from department_nodes.home import CENTRE
+from department_nodes.offers import make_offer
+from department_nodes.retention import end_grants
 from department_nodes.store.models import EventRow, EvidenceChargeRow, SentRow
 from department_nodes.store.session import transaction
 from policies.contracts.grant import SignedGrant
@@ -134,3 +137,54 @@ def test_a_revoked_line_stops_in_the_middle_of_a_round(tmp_path: Any) -> None:
         assert driver.code(party, driver.update_request(party)) == "grant.revoked"
     assert {party: contents(line.engines[party]) for party in line.parties} == before
     line.close()
+
+
+def test_a_grant_that_a_node_has_ended_never_lives_again(region_before: Any, stages: Stages) -> None:
+    """The attack: end a finished run's grant, so that nodes forget what they answered, and have it answered anew, uncharged.
+
+    Here a clock does it that was ahead for a moment; a revocation list that names a past end would have done the same.
+    """
+    clock = Clock(float(stages.manifest.manifest.created_at))
+    region = region_before(None, clock)
+    charged = len(evidence_charges(region))
+    clock.now_s = stages.signed.grant.expires_at + 1.0
+    for name in DEPARTMENTS:
+        assert end_grants(region.engines[name]) == 1
+    clock.now_s = float(stages.manifest.manifest.created_at)
+    with pytest.raises(DoudiError) as caught:
+        make_offer(region.engines[NODE], stages.signed, "run-1", 1)
+    assert caught.value.code == "grant.ended"
+    sent_before = sent(region, NODE)
+    for step in (Step.BLIND, Step.TRAIN):
+        assert region.ask(step, NODE, stages.request(step, NODE)) == "grant.ended"
+    assert (len(evidence_charges(region)), sent(region, NODE)) == (charged, sent_before)
+
+
+def test_what_a_department_revoked_stops_a_run_that_leaves_it_out_within_a_week(
+    region_before: Any, stages: Stages
+) -> None:
+    """Its list is withheld and it is left out of the run: the others go on for seven times their limit, and no longer."""
+    clock = Clock(float(stages.manifest.manifest.created_at))
+    region = region_before(Step.BLIND, clock)
+    for name in DEPARTMENTS:
+        region.set_policy(name, max_revocation_age_hours=24)
+    others = tuple(name for name in DEPARTMENTS if name != NODE)
+
+    def refusal_after(days: float) -> str:
+        clock.now_s = float(stages.manifest.manifest.created_at) + days * 24 * 3600
+        for party in (CENTRE, *others):
+            region.deliver(region.next_list(party, int(clock())))
+        run = (f"run-{days:g}".replace(".", "-"), 2, 1)
+        manifest = region.schedule(stages.signed, *run, mode="evidence", departments=others)
+        relay, marks = EngineRelay(region.engines), Marks()
+        with suppress(DoudiError):
+            region.run(stages.signed, manifest, relay, marks)
+        return code_of(relay.seen[0][2])
+
+    assert refusal_after(6.9) == "ok"
+    assert refusal_after(7.1) == "revocation.stale"
+
+
+def evidence_charges(region: Region) -> list[Any]:
+    with transaction(region.engines[NODE].db) as session:
+        return list(session.scalars(select(EvidenceChargeRow)))
