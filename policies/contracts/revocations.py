@@ -2,8 +2,9 @@
 
 Every party that approved a grant can revoke it. A node refuses to work under a grant unless it has a *recent* list of the centre
 and of every department of the run: who withholds lists stops work, and extends nothing. So a revocation works at the latest when
-the newest list that names no revocation has become too old: the node's limit, 24 hours unless the site chose another. A list never
-drops an entry: whoever could date an entry's end could bring a grant back to life. May import crypto.
+the newest list that names no revocation has become too old: the node's limit, 24 hours unless the site chose another, and a week
+where a run leaves the department out. A list never drops an entry: whoever could date an entry's end could bring a grant back to
+life. May import crypto.
 """
 
 from typing import Annotated, Literal
