@@ -22,7 +22,7 @@ grid: $(READY) ## three regions x three departments: main job, one line per depa
 	$(VENV)/python -m demo.grid --epsilon $(LINE_EPSILON)
 
 test: $(READY) ## everything that needs no container engine
-	$(VENV)/python -m pytest -n 2 --dist loadgroup -m "not faults"
+	$(VENV)/python -m pytest -n 2 --dist loadfile -m "not faults"
 
 faults: $(READY) ## the full matrix of killed processes
 	$(VENV)/python -m pytest -m faults

@@ -64,9 +64,9 @@ def working_console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consol
     server.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """The system's Chromium. It ends with this folder's tests: while it is open no other test of the process can run a loop."""
+    """The system's Chromium. It ends with the file: while it is open no other test of the process can run a loop of its own."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

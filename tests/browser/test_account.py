@@ -1,9 +1,6 @@
 """The own account, as people use it."""
 
-import pytest
 from console_server import fresh_code
-
-pytestmark = pytest.mark.xdist_group("browser")  # one Chromium, in one process
 
 
 def test_a_token_is_made_used_up_and_revoked(open_page, console, check_accessible):

@@ -6,8 +6,6 @@ from console_server import fresh_code
 
 from policies.authorization.coordinator_rules import shipped_engine
 
-pytestmark = pytest.mark.xdist_group("browser")  # one Chromium, in one process
-
 EXTRA = """
 // The centre's device may read the record too.
 @id("extra.rule")

@@ -2,8 +2,6 @@
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("browser")  # one Chromium, in one process
-
 
 @pytest.fixture
 def console(working_console):

@@ -2,8 +2,6 @@
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("browser")  # one Chromium, in one process
-
 NEXT = {
     "/console/runs": "doudi node create-run",
     "/console/queue": "doudi node schedule RUN",

@@ -1,11 +1,7 @@
 """live.js with the real file and the console's policy; page and stream are the test's own."""
 
-import pytest
-
 from coordinator.console.security import HEADERS
 from coordinator.console.static_files import static_address
-
-pytestmark = pytest.mark.xdist_group("browser")  # one Chromium, in one process
 
 PAGE = """<!DOCTYPE html><html lang="en"><title>Live</title><script src="{script}" defer></script>
 <div data-live-url="/console/live-stream"><span id="steps" data-live="steps">1</span>

@@ -2,7 +2,6 @@
 
 import time
 
-import pytest
 from jinja2 import ChoiceLoader, DictLoader
 from markupsafe import Markup
 
@@ -10,8 +9,6 @@ from coordinator.console.charts import Bar, Budget, Series
 from coordinator.console.diffs import diff_lines
 from coordinator.console.rendering import ENVIRONMENTS
 from coordinator.console.security import HEADERS
-
-pytestmark = pytest.mark.xdist_group("browser")  # one Chromium, in one process
 
 GALLERY = """
 {% extends "base.html.j2" %}

@@ -3,8 +3,6 @@
 import pytest
 from console_people import PASSWORD, ROLES
 
-pytestmark = pytest.mark.xdist_group("browser")  # one Chromium, in one process
-
 PAGES = (
     "/console",
     "/console/standards",

@@ -7,8 +7,6 @@ from console_server import ConsoleServer
 from governed_server import Requests, governed_server
 from pictures import screenshot
 
-pytestmark = pytest.mark.xdist_group("browser")  # one Chromium, in one process
-
 OTHERS = ("health", "housing", "tax")
 
 

@@ -5,8 +5,6 @@ from operation import DEPARTMENTS
 
 from coordinator.runs.services import fail_run, mark_step
 
-pytestmark = pytest.mark.xdist_group("browser")  # one Chromium, in one process
-
 
 @pytest.fixture
 def console(working_console):

@@ -1,13 +1,10 @@
 """Signing in, as people do it: with the mouse, with the keyboard alone, in both languages."""
 
-import pytest
 from console_people import PASSWORD, invite
 from console_server import fresh_code
 from pictures import screenshot
 
 from coordinator.accounts.totp import matching_step
-
-pytestmark = pytest.mark.xdist_group("browser")  # one Chromium, in one process
 
 
 def test_a_person_signs_in_and_sees_the_home_page(open_page, sign_in, console):

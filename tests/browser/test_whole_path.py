@@ -139,7 +139,6 @@ def people(chromium: Any, cluster: ClusterWithConsole) -> Iterator[People]:
 
 @pytest.mark.processes
 @pytest.mark.timeout(900)
-@pytest.mark.xdist_group("browser-path")
 def test_a_grant_from_the_first_account_to_its_revocation(cluster: ClusterWithConsole, people: People) -> None:
     officer = people.enrol("officer", cluster.one_time_code)
     people.station(officer, "officer-home")

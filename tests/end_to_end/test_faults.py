@@ -11,7 +11,7 @@ from conftest import state_of, wait_until
 
 from demo.cluster import LEAD, PROJECT, Cluster
 
-pytestmark = [pytest.mark.faults, pytest.mark.processes, pytest.mark.xdist_group("faults"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.faults, pytest.mark.processes, pytest.mark.timeout(900)]
 SUPPORTING = "housing"
 BEFORE = {"evaluate": "blind", "finish": "evaluate", "release": "finish", "train": "finish", "combine": "release"}
 END_TIMEOUT_S = 300

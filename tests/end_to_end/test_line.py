@@ -10,7 +10,7 @@ from line_cluster import PARTIES, ROUNDS, adopted_digests, agree_on_line, charge
 
 from demo.cluster import Cluster
 
-pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("line"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(900)]
 END_TIMEOUT_S = 400
 
 

@@ -12,7 +12,7 @@ from test_faults import child_of
 
 from demo.cluster import Cluster
 
-pytestmark = [pytest.mark.faults, pytest.mark.processes, pytest.mark.xdist_group("faults"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.faults, pytest.mark.processes, pytest.mark.timeout(900)]
 STEPS = ("line_keys", "line_shares", "line_update", "line_consent", "line_unmask")
 END_TIMEOUT_S = 500
 VICTIM = PARTIES[3]

@@ -17,7 +17,7 @@ from department_nodes.home import NodeHome
 from department_nodes.steps.release import OPENING_VALUE
 from department_nodes.store.session import transaction
 
-pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("cluster"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(600)]
 SUPPORTING = "housing"
 
 

@@ -16,7 +16,7 @@ from coordinator.accounts.sessions import find_session
 from coordinator.accounts.sign_in import give_password
 from crypto.errors import DoudiError
 
-pytestmark = [pytest.mark.xdist_group("identity_provider"), pytest.mark.processes]
+pytestmark = [pytest.mark.processes]
 REFUSED = "account.oidc_refused"
 
 
