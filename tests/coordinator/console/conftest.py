@@ -1,55 +1,19 @@
 """Fixtures of the console's tests: somebody with a browser that keeps cookies, over the real application in this process."""
 
-import asyncio
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from console_people import ROLES, Person, enrolled, session_token
 from coordinator_world import World
 from operation import Operation
+from screenless_browser import HOST, Browser
 
 from coordinator.context import AppContext
 
-HOST = "coordinator.example"
-ORIGIN = f"https://{HOST}"
 CHEAP_PASSWORDS = {"password_memory_kib": 19_456, "password_passes": 2}
-_CSRF = re.compile(r'name="csrf" value="([^"]+)"')
-
-
-@dataclass
-class Browser:
-    """A browser without a screen: keeps cookies, and fills in the secret field of the page that it saw last."""
-
-    app: Any
-    cookies: httpx.Cookies = field(default_factory=httpx.Cookies)
-    seen: str = ""
-
-    def get(self, path: str, **headers: str) -> httpx.Response:
-        return self.ask("GET", path, headers=headers)
-
-    def post(self, path: str, fields: Mapping[str, Any] | None = None, **headers: str) -> httpx.Response:
-        """Send a form as the page that was seen last would."""
-        found = _CSRF.search(self.seen)
-        secret = {"csrf": found[1]} if found else {}
-        return self.ask("POST", path, headers=headers, data={**secret, **(fields or {})})
-
-    def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
-        async def call() -> httpx.Response:
-            transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, cookies=self.cookies) as client:
-                answer = await client.request(method, path, **options)
-                self.cookies = client.cookies
-                return answer
-
-        answer = asyncio.run(call())
-        if answer.headers.get("content-type", "").startswith("text/html"):
-            self.seen = answer.text
-        return answer
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import pytest
 from console_people import ROLES, enrolled
 from coordinator_world import PROJECT
+from screenless_browser import Browser
 
 CENTRE = {"centre_officer", "centre_approver", "auditor"}
 DEPARTMENTS = set(ROLES) - CENTRE
@@ -36,8 +37,6 @@ def test_a_page_is_shown_to_those_whom_the_rules_let_read_it(at_work, path, role
 
 @pytest.mark.parametrize("path", [*PAGES, "/console/node", "/console/runs/run-1/events"])
 def test_without_a_session_a_page_leads_to_the_sign_in_page(at_work, path):
-    from conftest import Browser
-
     answer = Browser(at_work.world.app).get(path)
     assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (303, "/console/sign-in")
 

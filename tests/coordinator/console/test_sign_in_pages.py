@@ -4,8 +4,8 @@ import re
 
 import pyotp
 import pytest
-from conftest import Browser
 from console_people import PASSWORD, enrolled, invite
+from screenless_browser import Browser
 
 from coordinator.accounts.attempts import LOCK_AFTER_FAILURES
 from coordinator.accounts.sessions import PENDING_S
