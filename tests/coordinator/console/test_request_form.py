@@ -54,7 +54,7 @@ def other_tier(governed, department, tier):
     world = governed.world
     named = {"tier": tier, "tier_version": 1, "tier_hash": load_tier(tier).standard_hash()}
     card = world.card(department, **named)
-    assert world.send("centre", "POST", "/v1/parties", card.to_bytes()).status_code in (200, 201)
+    assert world.send("centre", "POST", "/v1/parties?replace=true", card.to_bytes()).status_code in (200, 201)
     assert world.put_asset(world.asset(department, revision=2, **named)).status_code in (200, 201)
 
 
