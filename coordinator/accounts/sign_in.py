@@ -23,6 +23,7 @@ from coordinator.accounts.passwords import require_good_password
 from coordinator.accounts.records import oneself, record_act
 from coordinator.accounts.second_factor import replace_recovery_codes, spend_code
 from coordinator.accounts.sessions import end_all_sessions, end_session, find_pending, open_session
+from coordinator.accounts.tokens import revoke_all_tokens
 from coordinator.context import AppContext
 from coordinator.db.session import now_s
 from coordinator.events import EventType
@@ -91,7 +92,7 @@ def sign_out(context: AppContext, token: str) -> None:
 
 
 def change_password(context: AppContext, number: int, old: str, new: str, *, language: str) -> str:
-    """Replace the password of somebody who is signed in; return the token of the only session that is left.
+    """Replace the password of somebody who is signed in; return the token of the only session that is left. API tokens end too.
 
     Raises `account.weak_password`, `account.sign_in_refused` for a wrong old one, which counts as a failed sign-in, or
     `account.busy`.
@@ -107,6 +108,8 @@ def change_password(context: AppContext, number: int, old: str, new: str, *, lan
         if account is not None:
             account.password_hash, account.changed_at = new_hash, now_s(session)
             end_all_sessions(session, number)
+            # Somebody changes a password because somebody else may know it: what was made with it must not live on.
+            revoke_all_tokens(session, number)
             record_act(session, EventType.ACCOUNT_PASSWORD_CHANGED, oneself(account), account)
             return open_session(session, account, language=language, two_factor=True)
     raise sign_in_refused()

@@ -101,6 +101,8 @@ def run(home: Home) -> None:
         log_level="warning",
         ws="none",
         server_header=False,
+        # A header that anybody on this host may write must not say whose attempts are counted.
+        proxy_headers=False,
         limit_concurrency=config.limits.max_connections,
         timeout_graceful_shutdown=10,
     )

@@ -49,12 +49,21 @@ def put_list(
     # (2)
     if content.party != party:
         raise DoudiError("revocation.wrong_party", "the list and its address name different parties")
-    signed.verify(_revocation_key(session, context.config, party))
+    key = _revocation_key(session, context.config, party)
+    signed.verify(key)
     now = now_s(session)
     if content.issued_at > now + CLOCK_TOLERANCE_S:
         raise DoudiError("revocation.from_the_future", "the list's time lies in the future")
     # (3)
-    if not require_successor(newest_list(session, party), signed):
+    known = newest_list(session, party)
+    if known is not None and not _signed_by(known, key):
+        # The party has another key than then: that list's entries are not asked of the new one, and what it revoked stays
+        # revoked here. Its number is, so that an old list is never taken for the newest.
+        if content.number <= known.content.number:
+            raise DoudiError(
+                "revocation.rollback", "the number of the list is not above that of the party's former key"
+            )
+    elif not require_successor(known, signed):
         return False
     session.add(
         RevocationListRow(
@@ -69,10 +78,18 @@ def put_list(
     event = Event(EventType.REVOCATIONS_PUBLISHED, principal.party, subject=party, counts=counts)
     record(session, event)
     # (4)
-    known = set(session.scalars(select(RevokedGrantRow.grant_hash).where(RevokedGrantRow.party == party)))
+    revoked = set(session.scalars(select(RevokedGrantRow.grant_hash).where(RevokedGrantRow.party == party)))
     for entry in content.revoked:
-        if entry.grant_hash not in known:
+        if entry.grant_hash not in revoked:
             _revoke(session, context, principal, party, entry, content.number)
+    return True
+
+
+def _signed_by(listed: SignedRevocationList, key: str) -> bool:
+    try:
+        listed.verify(key)
+    except DoudiError:
+        return False
     return True
 
 

@@ -23,11 +23,25 @@ from policies.standards.tier_loader import load_tier
 
 ASSETS_PATH = "/v1/assets"
 
+# Far above what people make; a number from the coordinator beyond it is not believed.
+LARGEST_REVISION = 2**31
+
 
 def register(engine: NodeEngine, client: CoordinatorClient, *, withdrawn: bool = False) -> SignedAsset:
     """Register the asset, or its changes, in the catalogue, and return what is registered. Raises the coordinator's code."""
     signed = sign_registration(engine, withdrawn=withdrawn)
-    answer = client.put_bytes(asset_path(signed.asset), signed.to_bytes())
+    try:
+        answer = client.put_bytes(asset_path(signed.asset), signed.to_bytes())
+    except DoudiError as error:
+        if error.code != "asset.rollback":
+            raise
+        # A former node of this department, or a backup of this one, has come further: this one counts on above it.
+        registered = client.get(asset_path(signed.asset))
+        above = registered.get("revision") if isinstance(registered, dict) else None
+        if not isinstance(above, int) or not 0 < above < LARGEST_REVISION:
+            raise DoudiError("coordinator.bad_answer", "the coordinator's catalogue has the wrong form") from error
+        signed = sign_registration(engine, withdrawn=withdrawn, anew=True, above=above)
+        answer = client.put_bytes(asset_path(signed.asset), signed.to_bytes())
     # An operator may have withdrawn it at the console, which this node was not told: only a new revision brings it back.
     if not withdrawn and isinstance(answer, dict) and answer.get("withdrawn") is True:
         signed = sign_registration(engine, anew=True)
@@ -35,15 +49,17 @@ def register(engine: NodeEngine, client: CoordinatorClient, *, withdrawn: bool =
     return signed
 
 
-def sign_registration(engine: NodeEngine, *, withdrawn: bool = False, anew: bool = False) -> SignedAsset:
+def sign_registration(
+    engine: NodeEngine, *, withdrawn: bool = False, anew: bool = False, above: int = 0
+) -> SignedAsset:
     """Return the asset as configuration and extract have it now, signed: the stored registration where nothing changed.
 
-    `withdrawn`: no request may name it any more. `anew`: with a new revision in any case. Raises `extract.faults`, for a
+    `withdrawn`: no request may name it any more. `anew`: with a new revision in any case, above `above`. Raises `extract.faults`, for a
     registration says how many people there are.
     """
     home, now_s = engine.home, int(engine.clock())
     known = known_registration(home)
-    revision = known.asset.revision + 1 if known is not None else 1
+    revision = max(known.asset.revision if known is not None else 0, above) + 1
     asset = _present_asset(engine, revision, now_s, withdrawn)
     if known is not None and not anew and _same_content(known.asset, asset):
         return known

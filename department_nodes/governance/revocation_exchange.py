@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from command_line.paging import every_item
 from crypto.errors import DoudiError
 from department_nodes.engine import NodeEngine
-from department_nodes.home import CENTRE
+from department_nodes.home import CENTRE, NodeHome
 from department_nodes.retention import end_grants
 from department_nodes.revocations import accept_list, is_due, issue_list, known_lists
 from department_nodes.store.journal import Event, EventType, record
@@ -62,10 +62,12 @@ class RevocationExchange:
             # What another party took back is destroyed at once, not at the next look for ended grants.
             end_grants(self._engine)
         own = home.config.department
-        # After the others' lists: a node restored from a backup finds its own newer list among them, and counts on from there.
-        self._renew(now_s)
-        mine = known_lists(home).get(own)
         theirs = next((item for item in offered if item.content.party == own), None)
+        # After the others' lists: a node restored from a backup finds its own newer list among them, and counts on from there.
+        # A list of this department by another key is a former node's: this one counts on above it, or it could never hand one in.
+        former = theirs.content.number if theirs is not None and not _is_own(home, theirs) else 0
+        self._renew(now_s, former)
+        mine = known_lists(home).get(own)
         if mine is not None and (theirs is None or theirs.content.number < mine.content.number):
             self._client.put_bytes(f"{LISTS_PATH}/{own}", mine.to_bytes())
         return bool(newer)
@@ -94,11 +96,14 @@ class RevocationExchange:
             _record(self._engine, EventType.REVOCATIONS_ACCEPTED, offered, now_s)
         return newer
 
-    def _renew(self, now_s: int) -> None:
-        if not is_due(self._engine.home, now_s):
+    def _renew(self, now_s: int, former: int) -> None:
+        home = self._engine.home
+        mine = known_lists(home).get(home.config.department)
+        behind = mine is not None and mine.content.number <= former
+        if not behind and not is_due(home, now_s):
             return
         try:
-            issue(self._engine)
+            issue(self._engine, above=former)
         except DoudiError as error:
             if error.code != "key.missing":
                 raise
@@ -117,10 +122,18 @@ class RevocationExchange:
         _record(self._engine, EventType.REVOCATIONS_REFUSED, offered, now_s, code)
 
 
-def issue(engine: NodeEngine, revoked: RevokedGrant | None = None) -> SignedRevocationList:
+def _is_own(home: NodeHome, listed: SignedRevocationList) -> bool:
+    try:
+        listed.verify(home.public_keys.revocation_key)
+    except DoudiError:
+        return False
+    return True
+
+
+def issue(engine: NodeEngine, revoked: RevokedGrant | None = None, above: int = 0) -> SignedRevocationList:
     """Return this department's next list, stored and recorded. Raises `key.missing`."""
     now_s = int(engine.clock())
-    signed = issue_list(engine.home, now_s, revoked)
+    signed = issue_list(engine.home, now_s, revoked, above)
     _record(engine, EventType.REVOCATIONS_ISSUED, signed, now_s)
     return signed
 

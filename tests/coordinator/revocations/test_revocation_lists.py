@@ -1,5 +1,7 @@
 """Revocation lists at the coordinator: who publishes them, in which order, and what they end. `coordinator/revocations`."""
 
+from dataclasses import replace
+
 import pytest
 from coordinator_world import DEPARTMENTS, LEAD, PROJECT, START_S, Keys
 from sqlalchemy import text
@@ -174,3 +176,17 @@ def test_a_person_publishes_no_list(world, code):
     for role in ("department_it", "department_approver"):
         answer = world.ask(world.token("tax", role), "PUT", "/v1/revocations/tax", signed.to_bytes())
         assert code(answer) == "authorization.denied"
+
+
+def test_a_party_with_a_new_key_goes_on_above_its_former_keys_lists(world, code):
+    """The recovery after a taken host: new node, new card, new revocation key. What the old key revoked stays revoked."""
+    grant = world.agree()
+    world.publish(world.revocations("tax", grant, number=7))
+    world.keys["tax"] = replace(world.keys["tax"], revocation=Keys().revocation)
+    answer = world.send("centre", "POST", "/v1/parties?replace=true", world.card("tax").to_bytes())
+    assert answer.status_code == 201
+    assert code(world.publish(world.revocations("tax", number=7))) == "revocation.rollback"
+    # The new key knows nothing of the former lists: it need not repeat their entries, and takes none of them back.
+    assert world.publish(world.revocations("tax", number=8)).status_code == 201
+    assert world.show_request(1)["state"] == "revoked"
+    assert newest(world)["tax"] == 8

@@ -14,8 +14,10 @@ from department_nodes.accounts_of_runs import sent
 from department_nodes.config import load_config, write_config
 from department_nodes.governance.assets import asset_path, known_registration, register, sign_registration
 from department_nodes.governance.reports import Reporter, known_report, sign_new_report
+from department_nodes.governance.revocation_exchange import RevocationExchange
 from policies.contracts.assets import SignedAsset, sign_asset
 from policies.contracts.node_reports import SignedNodeReport
+from policies.contracts.revocations import RevocationList, SignedRevocationList, sign_revocations
 from policies.contracts.steps import Step
 
 NODE = "tax"
@@ -212,3 +214,36 @@ def test_a_faulty_extract_is_not_registered(region_before: Any, stages: Stages) 
     with pytest.raises(DoudiError, match=r"extract\."):
         sign_registration(region.engines[NODE])
     assert known_registration(region.homes[NODE]) is None
+
+
+# ---- a new node of the same department ----
+
+
+class FormerNode(Receiver):
+    """The coordinator, which still knows what a former node of this department had signed with other keys."""
+
+    def __init__(self, revision: int, listed: SignedRevocationList) -> None:
+        super().__init__()
+        self._revision, self._listed = revision, listed
+
+    def put_bytes(self, path: str, body: bytes) -> Any:
+        if path.startswith("/v1/assets") and SignedAsset.parse(body).asset.revision <= self._revision:
+            raise DoudiError("asset.rollback", "a newer revision of the asset is registered")
+        return super().put_bytes(path, body)
+
+    def get(self, path: str) -> Any:
+        if path.startswith("/v1/assets"):
+            return {"revision": self._revision}
+        return {"items": [self._listed.model_dump(mode="json")], "next_cursor": None}
+
+
+def test_a_new_node_counts_on_above_what_a_former_one_had_signed(region_before: Any) -> None:
+    region = region_before(Step.BLIND)
+    engine, now_s = region.engines[NODE], int(region.clock())
+    former = sign_revocations(RevocationList(party=NODE, number=41, issued_at=now_s - 60), generate_signing_key())
+    coordinator = FormerNode(7, former)
+    assert register(engine, coordinator).asset.revision == 8
+    RevocationExchange(engine, coordinator).exchange()
+    (handed_in,) = [SignedRevocationList.parse(body) for path, body in coordinator.received if "revocations" in path]
+    handed_in.verify(engine.home.public_keys.revocation_key)
+    assert handed_in.content.number == 42
