@@ -54,8 +54,8 @@ def sign_registration(
 ) -> SignedAsset:
     """Return the asset as configuration and extract have it now, signed: the stored registration where nothing changed.
 
-    `withdrawn`: no request may name it any more. `anew`: with a new revision in any case, above `above`. Raises `extract.faults`, for a
-    registration says how many people there are.
+    `withdrawn`: no request may name it any more. `anew`: with a new revision in any case, higher than `above`. Raises
+    `extract.faults`, for a registration says how many people there are.
     """
     home, now_s = engine.home, int(engine.clock())
     known = known_registration(home)

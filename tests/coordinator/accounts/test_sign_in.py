@@ -23,6 +23,7 @@ from coordinator.accounts.sign_in import (
     new_recovery_codes,
     sign_out,
 )
+from coordinator.accounts.tokens import find_token, make_token
 from crypto.errors import DoudiError
 
 REFUSED = "account.sign_in_refused"
@@ -350,6 +351,18 @@ def test_a_new_password_replaces_the_old_one_and_ends_the_other_sessions(town):
     person.password = "nine loud umbrellas"
     assert town.sign_in(person)
     assert len(town.events("account.password_changed")) == 1
+
+
+def test_a_new_password_ends_the_api_tokens_too(town):
+    person = town.move_in()
+    with town.context.begin() as session:
+        account = session.get_one(AccountRow, person.number)
+        token, _ = make_token(session, account, "nightly", ["read"], 1, two_factor=True)
+    with town.context.read() as session:
+        assert find_token(session, token) is not None
+    change_password(town.context, person.number, PASSWORD, "nine loud umbrellas", language="en")
+    with town.context.read() as session:
+        assert find_token(session, token) is None
 
 
 def test_a_stolen_session_does_not_change_the_password(town):
