@@ -109,7 +109,8 @@ def change_password(context: AppContext, number: int, old: str, new: str, *, lan
             account.password_hash, account.changed_at = new_hash, now_s(session)
             end_all_sessions(session, number)
             # Somebody changes a password because somebody else may know it: what was made with it must not live on.
-            revoke_all_tokens(session, number)
+            if revoke_all_tokens(session, number):
+                record_act(session, EventType.TOKEN_REVOKED, oneself(account), account)
             record_act(session, EventType.ACCOUNT_PASSWORD_CHANGED, oneself(account), account)
             return open_session(session, account, language=language, two_factor=True)
     raise sign_in_refused()

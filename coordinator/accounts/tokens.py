@@ -97,7 +97,8 @@ def revoke_token(session: Session, account: int, number: int) -> bool:
     return True
 
 
-def revoke_all_tokens(session: Session, account: int) -> None:
-    """Make every token of an account void."""
+def revoke_all_tokens(session: Session, account: int) -> bool:
+    """Make every token of an account void; return whether one was not before."""
     query = update(ApiTokenRow).where(ApiTokenRow.account == account, ApiTokenRow.revoked_at.is_(None))
-    session.execute(query.values(revoked_at=now_s(session)))
+    revoked = session.scalars(query.values(revoked_at=now_s(session)).returning(ApiTokenRow.number)).all()
+    return bool(revoked)

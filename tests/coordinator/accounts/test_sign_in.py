@@ -363,6 +363,7 @@ def test_a_new_password_ends_the_api_tokens_too(town):
     change_password(town.context, person.number, PASSWORD, "nine loud umbrellas", language="en")
     with town.context.read() as session:
         assert find_token(session, token) is None
+    assert len(town.events("token.revoked")) == 1
 
 
 def test_a_stolen_session_does_not_change_the_password(town):
