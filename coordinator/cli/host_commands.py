@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -90,22 +90,26 @@ def run(home: Home) -> None:
 
     api = create_app(config, supervisor=Supervisor(config), register_flower_node=register)
     note(console.text("running", host=config.api_host, port=config.api_port))
-    uvicorn.run(
-        api,
-        host=config.api_host,
-        port=config.api_port,
-        ssl_certfile=str(config.path(config.tls_certificate_file)),
-        ssl_keyfile=str(config.path(config.tls_key_file)),
+    uvicorn.run(api, **serving(config))
+
+
+def serving(config: CoordinatorConfig) -> dict[str, Any]:
+    """Return how the API is served: the server's settings."""
+    return {
+        "host": config.api_host,
+        "port": config.api_port,
+        "ssl_certfile": str(config.path(config.tls_certificate_file)),
+        "ssl_keyfile": str(config.path(config.tls_key_file)),
         # Addresses name runs and projects, which stay out of logs.
-        access_log=False,
-        log_level="warning",
-        ws="none",
-        server_header=False,
+        "access_log": False,
+        "log_level": "warning",
+        "ws": "none",
+        "server_header": False,
         # A header that anybody on this host may write must not say whose attempts are counted.
-        proxy_headers=False,
-        limit_concurrency=config.limits.max_connections,
-        timeout_graceful_shutdown=10,
-    )
+        "proxy_headers": False,
+        "limit_concurrency": config.limits.max_connections,
+        "timeout_graceful_shutdown": 10,
+    }
 
 
 @app.command()

@@ -1,9 +1,12 @@
 """The configuration file: `coordinator/config.py`."""
 
+import asyncio
 import tomllib
 
 import pytest
+import uvicorn
 
+from coordinator.cli.host_commands import serving
 from coordinator.config import CONFIG_FILE, load_config, parse_config, write_config
 from crypto.errors import DoudiError
 
@@ -54,3 +57,26 @@ def test_a_missing_or_broken_file_is_refused(tmp_path):
         with pytest.raises(DoudiError) as caught:
             load_config(tmp_path)
         assert caught.value.code == expected
+
+
+def test_a_forwarded_address_is_not_believed(tmp_path):
+    """Who guesses passwords from this host would otherwise be somebody else at each attempt."""
+    seen = []
+
+    async def app(scope, _receive, _send):
+        seen.append(scope["client"])
+
+    files = {"ssl_certfile": None, "ssl_keyfile": None}
+    server = uvicorn.Config(app, **(serving(parse_config(KEYS, tmp_path)) | files))
+    server.load()
+    headers = [(b"x-forwarded-for", b"203.0.113.9")]
+    scope = {
+        "type": "http",
+        "client": ("127.0.0.1", 4),
+        "headers": headers,
+        "method": "GET",
+        "path": "/",
+        "scheme": "http",
+    }
+    asyncio.run(server.loaded_app(scope, None, None))
+    assert seen == [("127.0.0.1", 4)]
