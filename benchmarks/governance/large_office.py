@@ -152,11 +152,13 @@ def _add_assets(session: Session, cards: list[DepartmentCard], now_s: int) -> No
         )
         document = SignedAsset(asset=found, signature=NO_SIGNATURE).to_bytes()
         key = {"owner": found.owner, "dataset": found.dataset}
-        revisions.append({**key, "revision": 1, "document": document, "stored_at": now_s})
+        signer = {"identity_key": card.identity_key}
+        revisions.append({**key, **signer, "revision": 1, "document": document, "stored_at": now_s})
         purposes += [{**key, "purpose": purpose} for purpose in found.allowed_purposes]
         assets.append(
             {
                 **key,
+                **signer,
                 "revision": 1,
                 "columns": len(found.columns),
                 "withdrawn": False,

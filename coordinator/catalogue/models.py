@@ -21,6 +21,7 @@ class AssetRow(Base):
     # Ownership (归属权): only a registered department owns anything.
     owner: Mapped[str] = mapped_column(String(63), ForeignKey("parties.name"), primary_key=True, comment="owner")
     dataset: Mapped[str] = mapped_column(String(63), primary_key=True, comment="data set, by its standard's name")
+    identity_key: Mapped[str] = mapped_column(String(64), comment="key that signed the newest, hex")
     revision: Mapped[int] = mapped_column(Integer, comment="newest revision")
     region: Mapped[str] = mapped_column(String(63), comment="region of the data")
     standard_version: Mapped[int] = mapped_column(Integer, comment="version of the data standard")
@@ -54,9 +55,13 @@ class AssetRevisionRow(Base):
     __tablename__ = "asset_revisions"
     __table_args__ = (CheckConstraint("revision >= 1", name="revision"),)
 
-    # The primary key is what refuses a second document with a revision's number.
+    # The primary key is what refuses a second document with a revision's number. The key is part of it: a new node of the owner
+    # has a new one and begins at 1 again, whatever the old one, or who took it, had come to.
     owner: Mapped[str] = mapped_column(String(63), ForeignKey("parties.name"), primary_key=True, comment="owner")
     dataset: Mapped[str] = mapped_column(String(63), primary_key=True, comment="data set")
-    revision: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False, comment="grows")
+    identity_key: Mapped[str] = mapped_column(
+        String(64), primary_key=True, comment="the owner's key that signed it, hex"
+    )
+    revision: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False, comment="grows, for each key")
     document: Mapped[bytes] = mapped_column(LargeBinary, comment="SignedAsset, canonical JSON")
     stored_at: Mapped[int] = mapped_column(UnixSeconds, comment="seconds since 1970 UTC")

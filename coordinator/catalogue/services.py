@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import case, delete, select, tuple_
 from sqlalchemy.orm import Session
 
 from coordinator.authorization.principals import Principal
@@ -41,7 +41,8 @@ def register_asset(
 
     (1) The rules let this principal register this owner's asset. (2) Address, document and sender name one owner. (3) The
     owner's node signed the document. (4) Its standard, columns, tier and purposes are published here, with the same hashes.
-    (5) The revision is newer than the known one; the newest one again changes nothing.
+    (5) The revision is newer than the newest that this same key signed: what a former key signed, or who took it, orders
+    nothing. The newest one again changes nothing.
 
     Raises `authorization.denied`, `asset.wrong_owner`, `asset.bad_signature`, `asset.from_the_future`,
     `asset.unknown_standard`, `asset.unknown_column`, `asset.unknown_tier`, `asset.unknown_purpose`, `asset.rollback`.
@@ -54,20 +55,34 @@ def register_asset(
     if (asset.owner, asset.dataset, asset.owner) != (owner, dataset, principal.party):
         raise DoudiError("asset.wrong_owner", "address, document and sender name different owners or data sets")
     # (3)
-    signed.verify(session.get_one(PartyRow, owner).identity_key)
+    key = session.get_one(PartyRow, owner).identity_key
+    signed.verify(key)
     now = now_s(session)
     if asset.registered_at > now + CLOCK_TOLERANCE_S:
         raise DoudiError("asset.from_the_future", "the registration's time lies in the future")
     # (4)
     require_published(asset)
     # (5)
-    row = session.get(AssetRow, (owner, dataset))
-    document = signed.to_bytes()
-    if row is not None and asset.revision <= row.revision:
-        if _document(session, row) != document:
+    row, document = session.get(AssetRow, (owner, dataset)), signed.to_bytes()
+    newest = _newest_under(session, owner, dataset, key)
+    if newest is not None and asset.revision <= newest.revision:
+        if newest.document != document:
             raise DoudiError("asset.rollback", "a newer revision of the asset is registered")
-        return row, False
-    return _store(session, principal, row, asset, document, now), True
+        if row is not None and row.identity_key == key:
+            return row, False
+        # The owner went back to an earlier card: its newest registration counts again, and is stored already.
+    else:
+        session.add(
+            AssetRevisionRow(
+                owner=owner,
+                dataset=dataset,
+                identity_key=key,
+                revision=asset.revision,
+                document=document,
+                stored_at=now,
+            )
+        )
+    return _store(session, principal, row, asset, key, now), True
 
 
 def withdraw_asset(session: Session, context: AppContext, principal: Principal, owner: str, dataset: str) -> AssetRow:
@@ -97,11 +112,14 @@ def load_asset(session: Session, row: AssetRow) -> SignedAsset:
 
 
 def list_revisions(session: Session, owner: str, dataset: str) -> list[SignedAsset]:
-    """Return every registration of an asset, the newest first."""
+    """Return every registration of an asset, the newest first; those that a former key signed come last."""
+    same = (AssetRow.owner == AssetRevisionRow.owner) & (AssetRow.dataset == AssetRevisionRow.dataset)
+    formerly = case((AssetRevisionRow.identity_key == AssetRow.identity_key, 0), else_=1)
     query = (
         select(AssetRevisionRow.document)
+        .join(AssetRow, same)
         .where(AssetRevisionRow.owner == owner, AssetRevisionRow.dataset == dataset)
-        .order_by(AssetRevisionRow.revision.desc())
+        .order_by(formerly, AssetRevisionRow.stored_at.desc(), AssetRevisionRow.revision.desc())
     )
     return [SignedAsset.parse(document) for document in session.scalars(query)]
 
@@ -152,25 +170,28 @@ def asset_name(owner: str, dataset: str) -> str:
 
 
 def _document(session: Session, row: AssetRow) -> bytes:
-    return session.get_one(AssetRevisionRow, (row.owner, row.dataset, row.revision)).document
+    return session.get_one(AssetRevisionRow, (row.owner, row.dataset, row.identity_key, row.revision)).document
+
+
+def _newest_under(session: Session, owner: str, dataset: str, key: str) -> AssetRevisionRow | None:
+    query = select(AssetRevisionRow).where(
+        AssetRevisionRow.owner == owner, AssetRevisionRow.dataset == dataset, AssetRevisionRow.identity_key == key
+    )
+    return session.scalar(query.order_by(AssetRevisionRow.revision.desc()).limit(1))
 
 
 def _store(
-    session: Session, principal: Principal, row: AssetRow | None, asset: AssetRegistration, document: bytes, now: int
+    session: Session, principal: Principal, row: AssetRow | None, asset: AssetRegistration, key: str, now: int
 ) -> AssetRow:
     was_withdrawn = row is not None and row.withdrawn
     if row is None:
         row = AssetRow(owner=asset.owner, dataset=asset.dataset)
         session.add(row)
+    row.identity_key = key
     row.revision, row.region, row.standard_version = asset.revision, asset.region, asset.standard_version
     row.tier, row.tier_version, row.people = asset.tier, asset.tier_version, asset.people
     row.columns, row.steward, row.withdrawn = len(asset.columns), asset.steward, asset.withdrawn
     row.registered_at, row.stored_at = asset.registered_at, now
-    session.add(
-        AssetRevisionRow(
-            owner=asset.owner, dataset=asset.dataset, revision=asset.revision, document=document, stored_at=now
-        )
-    )
     session.flush()
     mine = (AssetPurposeRow.owner == asset.owner, AssetPurposeRow.dataset == asset.dataset)
     session.execute(delete(AssetPurposeRow).where(*mine))

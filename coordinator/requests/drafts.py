@@ -65,6 +65,7 @@ def registered_assets(session: Session, grant: GrantBase) -> dict[str, AssetRegi
             AssetRevisionRow,
             (AssetRevisionRow.owner == AssetRow.owner)
             & (AssetRevisionRow.dataset == AssetRow.dataset)
+            & (AssetRevisionRow.identity_key == AssetRow.identity_key)
             & (AssetRevisionRow.revision == AssetRow.revision),
         )
         .where(tuple_(AssetRow.owner, AssetRow.dataset).in_(names))

@@ -20,13 +20,11 @@ class ListAge:
 def newest_lists(session: Session, parties: Iterable[str]) -> Mapping[str, ListAge]:
     """Return number and time of the newest list of each of these parties that has published one."""
     newest = (
-        select(RevocationListRow.party, func.max(RevocationListRow.number).label("number"))
+        select(func.max(RevocationListRow.sequence))
         .where(RevocationListRow.party.in_(list(parties)))
         .group_by(RevocationListRow.party)
-        .subquery()
     )
-    query = select(RevocationListRow.party, RevocationListRow.number, RevocationListRow.issued_at).join(
-        newest,
-        (RevocationListRow.party == newest.c.party) & (RevocationListRow.number == newest.c.number),
+    query = select(RevocationListRow.party, RevocationListRow.number, RevocationListRow.issued_at).where(
+        RevocationListRow.sequence.in_(newest)
     )
     return {party: ListAge(number, issued_at) for party, number, issued_at in session.execute(query)}

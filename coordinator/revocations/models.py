@@ -1,6 +1,6 @@
 """Tables of the revocation lists, as their parties signed them, of the grants that they name, and of who asked for one."""
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, String
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from coordinator.db.base import Base, RowNumber, UnixSeconds
@@ -10,13 +10,20 @@ class RevocationListRow(Base):
     """One list of one party. Only ever added (triggers): an older one is never brought back."""
 
     __tablename__ = "revocation_lists"
-    __table_args__ = (CheckConstraint("number >= 1", name="number"),)
-
-    party: Mapped[str] = mapped_column(String(63), ForeignKey("parties.name"), primary_key=True, comment="whose list")
-    # The primary key refuses a second list with one number; the newest is the highest.
-    number: Mapped[int] = mapped_column(
-        BigInteger, primary_key=True, autoincrement=False, comment="the list's own number, never decreases"
+    __table_args__ = (
+        CheckConstraint("number >= 1", name="number"),
+        # Refuses a second list with one number. For each key: after a taken host the new key begins at 1 again, whatever number
+        # the old one, or who took it, had come to.
+        UniqueConstraint("party", "revocation_key", "number", name="uq_revocation_lists_party_revocation_key_number"),
+        Index("ix_revocation_lists_party_sequence", "party", "sequence"),
+        {"sqlite_autoincrement": True},
     )
+
+    # The newest list of a party is the one stored last: only a successor under the party's present key is stored.
+    sequence: Mapped[int] = mapped_column(RowNumber, primary_key=True, comment="order of storing, never reused")
+    party: Mapped[str] = mapped_column(String(63), ForeignKey("parties.name"), comment="whose list")
+    revocation_key: Mapped[str] = mapped_column(String(64), comment="the party's key that signed it, hex")
+    number: Mapped[int] = mapped_column(BigInteger, comment="the list's own number, never decreases for one key")
     document: Mapped[bytes] = mapped_column(LargeBinary, comment="SignedRevocationList, canonical JSON")
     issued_at: Mapped[int] = mapped_column(UnixSeconds, comment="time in the list, by its party's clock")
     stored_at: Mapped[int] = mapped_column(UnixSeconds, comment="when it came, seconds since 1970 UTC")

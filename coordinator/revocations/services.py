@@ -4,7 +4,7 @@ The coordinator relays lists; it is trusted for neither their contents nor for r
 revocation key, and a node that gets none refuses to work when the newest it has is too old.
 """
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from coordinator.authorization.principals import Principal
@@ -38,7 +38,8 @@ def put_list(
     """Store a party's list; return whether it is new. What it names is revoked in the same transaction.
 
     (1) The rules let this principal publish this party's list. (2) The party's revocation key signed it. (3)
-    It follows the known one. (4) Each grant that it newly names ends, with its runs.
+    It follows the newest that this same key signed: what a former key signed, or who took it, orders nothing. (4) Each
+    grant that it newly names ends, with its runs.
 
     Raises `authorization.denied`, `revocation.wrong_party`, `revocation.bad_signature`, `revocation.from_the_future`,
     `revocation.rollback`, `revocation.fork`, `revocation.dropped`.
@@ -55,19 +56,12 @@ def put_list(
     if content.issued_at > now + CLOCK_TOLERANCE_S:
         raise DoudiError("revocation.from_the_future", "the list's time lies in the future")
     # (3)
-    known = newest_list(session, party)
-    if known is not None and not _signed_by(known, key):
-        # The party has another key than then: that list's entries are not asked of the new one, and what it revoked stays
-        # revoked here. Its number is, so that an old list is never taken for the newest.
-        if content.number <= known.content.number:
-            raise DoudiError(
-                "revocation.rollback", "the number of the list is not above that of the party's former key"
-            )
-    elif not require_successor(known, signed):
+    if not require_successor(_newest_under(session, party, key), signed):
         return False
     session.add(
         RevocationListRow(
             party=party,
+            revocation_key=key,
             number=content.number,
             document=signed.to_bytes(),
             issued_at=content.issued_at,
@@ -85,25 +79,17 @@ def put_list(
     return True
 
 
-def _signed_by(listed: SignedRevocationList, key: str) -> bool:
-    try:
-        listed.verify(key)
-    except DoudiError:
-        return False
-    return True
-
-
 def newest_list(session: Session, party: str) -> SignedRevocationList | None:
-    """Return a party's newest list."""
+    """Return a party's newest list: the one stored last. Until a new key's first list comes it is the former key's."""
     query = select(RevocationListRow.document).where(RevocationListRow.party == party)
-    document = session.scalar(query.order_by(RevocationListRow.number.desc()).limit(1))
+    document = session.scalar(query.order_by(RevocationListRow.sequence.desc()).limit(1))
     return SignedRevocationList.parse(document) if document is not None else None
 
 
 def list_newest(session: Session, wanted: PageRequest) -> Slice[RevocationListRow]:
     """Return a page of the newest lists, one per party, by party."""
-    newest = select(RevocationListRow.party, func.max(RevocationListRow.number)).group_by(RevocationListRow.party)
-    query = select(RevocationListRow).where(tuple_(RevocationListRow.party, RevocationListRow.number).in_(newest))
+    newest = select(func.max(RevocationListRow.sequence)).group_by(RevocationListRow.party)
+    query = select(RevocationListRow).where(RevocationListRow.sequence.in_(newest))
     return page_of(session, query, BY_PARTY, wanted)
 
 
@@ -111,6 +97,15 @@ def revocations_of(session: Session, grant_hash: str) -> list[RevokedGrantRow]:
     """Return which parties revoked a grant, and why, by party."""
     query = select(RevokedGrantRow).where(RevokedGrantRow.grant_hash == grant_hash).order_by(RevokedGrantRow.party)
     return list(session.scalars(query))
+
+
+def _newest_under(session: Session, party: str, key: str) -> SignedRevocationList | None:
+    """Return the newest list that one key of a party signed; each was verified with that key when it came."""
+    query = select(RevocationListRow.document).where(
+        RevocationListRow.party == party, RevocationListRow.revocation_key == key
+    )
+    document = session.scalar(query.order_by(RevocationListRow.number.desc()).limit(1))
+    return SignedRevocationList.parse(document) if document is not None else None
 
 
 def _revoke(

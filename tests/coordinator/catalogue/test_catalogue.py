@@ -1,6 +1,7 @@
 """Data assets: who registers them, with what, and how they are found. `coordinator/catalogue`."""
 
 import time
+from dataclasses import replace
 from statistics import median
 
 import pytest
@@ -137,6 +138,29 @@ def test_revisions_only_grow_and_all_are_kept(ready, code):
             connection.execute(text(act))
 
 
+def test_a_new_node_of_the_owner_begins_at_the_first_revision_again(ready, code):
+    """The recovery after a taken host: no revision of the old key, or of who took it, blocks the new one."""
+    old = ready.keys["tax"]
+    former = ready.asset("tax", revision=2**31 - 1, people=70)
+    assert ready.put_asset(former).status_code == 201
+    centre = ("centre", "POST", "/v1/parties?replace=true")
+    ready.keys["tax"] = replace(old, identity=Keys().identity)
+    assert ready.send(*centre, ready.card("tax").to_bytes()).status_code == 201
+    assert code(ready.put_asset(ready.asset("tax"), key=old.identity)) == "asset.bad_signature"
+    for revision, people in ((1, 10), (2, 20)):
+        assert ready.put_asset(ready.asset("tax", revision=revision, people=people)).status_code == 201
+    assert code(ready.put_asset(ready.asset("tax", revision=1, people=11))) == "asset.rollback"
+    shown = ready.send("tax", "GET", "/v1/assets/tax/tax").json()
+    assert (shown["people"], shown["signed"]["asset"]["people"]) == (20, 20)
+    with ready.begin() as session:
+        assert [signed.asset.people for signed in list_revisions(session, "tax", "tax")] == [20, 10, 70]
+    # Back to the earlier card: its newest registration counts again.
+    ready.keys["tax"] = old
+    assert ready.send(*centre, ready.card("tax").to_bytes()).status_code == 201
+    assert ready.put_asset(former).status_code == 201
+    assert ready.send("tax", "GET", "/v1/assets/tax/tax").json()["people"] == 70
+
+
 def test_a_new_revision_replaces_the_purposes(ready):
     ready.put_asset(ready.asset("tax", allowed_purposes=["social_assistance", "statistics"]))
     ready.put_asset(ready.asset("tax", revision=2, allowed_purposes=["statistics"]))
@@ -206,6 +230,7 @@ def crowded(ready):
             AssetRow(
                 owner=f"dept-{number % 100}",
                 dataset=f"data-{number}",
+                identity_key=f"{number % 100:064x}",
                 revision=1,
                 region=f"region-{number % 40}",
                 standard_version=1,

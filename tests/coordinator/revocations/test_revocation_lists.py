@@ -7,6 +7,7 @@ from coordinator_world import DEPARTMENTS, LEAD, PROJECT, START_S, Keys
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
+from coordinator.revocations.ages import newest_lists
 from coordinator.revocations.services import revocations_of
 from coordinator.runs.services import claim_running, fail_run
 from crypto.canonical import canonical_json
@@ -178,15 +179,38 @@ def test_a_person_publishes_no_list(world, code):
         assert code(answer) == "authorization.denied"
 
 
-def test_a_party_with_a_new_key_goes_on_above_its_former_keys_lists(world, code):
-    """The recovery after a taken host: new node, new card, new revocation key. What the old key revoked stays revoked."""
-    grant = world.agree()
-    world.publish(world.revocations("tax", grant, number=7))
-    world.keys["tax"] = replace(world.keys["tax"], revocation=Keys().revocation)
+def replace_keys(world, **keys):
+    world.keys["tax"] = replace(world.keys["tax"], **keys)
     answer = world.send("centre", "POST", "/v1/parties?replace=true", world.card("tax").to_bytes())
     assert answer.status_code == 201
-    assert code(world.publish(world.revocations("tax", number=7))) == "revocation.rollback"
+
+
+@pytest.mark.parametrize("taken", [7, 2**53])
+def test_a_party_with_a_new_key_begins_at_one_again(world, code, taken):
+    """The recovery after a taken host: new node, new card, new revocation key. No number of the old key blocks it."""
+    grant = world.agree()
+    world.publish(world.revocations("tax", grant, number=taken))
+    old = world.keys["tax"].revocation
+    replace_keys(world, revocation=Keys().revocation)
     # The new key knows nothing of the former lists: it need not repeat their entries, and takes none of them back.
-    assert world.publish(world.revocations("tax", number=8)).status_code == 201
+    assert world.publish(world.revocations("tax", number=1)).status_code == 201
+    assert world.publish(world.revocations("tax", number=1)).status_code == 200
     assert world.show_request(1)["state"] == "revoked"
+    with world.begin() as session:
+        assert [row.party for row in revocations_of(session, grant.digest())] == ["tax"]
+        assert newest_lists(session, ["tax"])["tax"].number == 1
+    assert newest(world)["tax"] == 1
+    assert code(world.publish(world.revocations("tax", number=2), key=old)) == "revocation.bad_signature"
+
+
+def test_the_order_holds_under_the_new_key_and_under_the_old_one_when_it_comes_back(world, code):
+    world.register_all()
+    old = world.keys["tax"].revocation
+    world.publish(world.revocations("tax", number=7))
+    replace_keys(world, revocation=Keys().revocation)
+    world.publish(world.revocations("tax", number=3))
+    assert code(world.publish(world.revocations("tax", number=2))) == "revocation.rollback"
+    replace_keys(world, revocation=old)
+    assert code(world.publish(world.revocations("tax", number=6))) == "revocation.rollback"
+    assert world.publish(world.revocations("tax", number=8)).status_code == 201
     assert newest(world)["tax"] == 8

@@ -85,17 +85,19 @@ def _create_catalogue() -> None:
         "asset_revisions",
         sa.Column("owner", sa.String(length=63), nullable=False, comment="owner"),
         sa.Column("dataset", sa.String(length=63), nullable=False, comment="data set"),
-        sa.Column("revision", sa.Integer(), autoincrement=False, nullable=False, comment="grows"),
+        sa.Column("identity_key", sa.String(length=64), nullable=False, comment="the owner's key that signed it, hex"),
+        sa.Column("revision", sa.Integer(), autoincrement=False, nullable=False, comment="grows, for each key"),
         sa.Column("document", sa.LargeBinary(), nullable=False, comment="SignedAsset, canonical JSON"),
         sa.Column("stored_at", sa.BigInteger(), nullable=False, comment="seconds since 1970 UTC"),
         sa.CheckConstraint("revision >= 1", name="ck_asset_revisions_revision"),
         sa.ForeignKeyConstraint(["owner"], ["parties.name"], name="fk_asset_revisions_owner"),
-        sa.PrimaryKeyConstraint("owner", "dataset", "revision", name="pk_asset_revisions"),
+        sa.PrimaryKeyConstraint("owner", "dataset", "identity_key", "revision", name="pk_asset_revisions"),
     )
     op.create_table(
         "assets",
         sa.Column("owner", sa.String(length=63), nullable=False, comment="owner"),
         sa.Column("dataset", sa.String(length=63), nullable=False, comment="data set, by its standard's name"),
+        sa.Column("identity_key", sa.String(length=64), nullable=False, comment="key that signed the newest, hex"),
         sa.Column("revision", sa.Integer(), nullable=False, comment="newest revision"),
         sa.Column("region", sa.String(length=63), nullable=False, comment="region of the data"),
         sa.Column("standard_version", sa.Integer(), nullable=False, comment="version of the data standard"),
@@ -237,21 +239,30 @@ def _create_requests() -> None:
 def _create_revocations() -> None:
     op.create_table(
         "revocation_lists",
+        sa.Column("sequence", _NUMBER, nullable=False, comment="order of storing, never reused"),
         sa.Column("party", sa.String(length=63), nullable=False, comment="whose list"),
+        sa.Column(
+            "revocation_key", sa.String(length=64), nullable=False, comment="the party's key that signed it, hex"
+        ),
         sa.Column(
             "number",
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="the list's own number, never decreases",
+            comment="the list's own number, never decreases for one key",
         ),
         sa.Column("document", sa.LargeBinary(), nullable=False, comment="SignedRevocationList, canonical JSON"),
         sa.Column("issued_at", sa.BigInteger(), nullable=False, comment="time in the list, by its party's clock"),
         sa.Column("stored_at", sa.BigInteger(), nullable=False, comment="when it came, seconds since 1970 UTC"),
         sa.CheckConstraint("number >= 1", name="ck_revocation_lists_number"),
         sa.ForeignKeyConstraint(["party"], ["parties.name"], name="fk_revocation_lists_party"),
-        sa.PrimaryKeyConstraint("party", "number", name="pk_revocation_lists"),
+        sa.PrimaryKeyConstraint("sequence", name="pk_revocation_lists"),
+        sa.UniqueConstraint(
+            "party", "revocation_key", "number", name="uq_revocation_lists_party_revocation_key_number"
+        ),
+        sqlite_autoincrement=True,
     )
+    op.create_index("ix_revocation_lists_party_sequence", "revocation_lists", ["party", "sequence"])
     op.create_table(
         "revoked_grants",
         sa.Column("party", sa.String(length=63), nullable=False, comment="who revoked"),
