@@ -3,7 +3,9 @@
 The newest registration lies in the node's folder. Its revision grows with every change and is never used for two contents.
 """
 
+import fcntl
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
@@ -22,9 +24,7 @@ from policies.standards.loader import load_dataset_standard
 from policies.standards.tier_loader import load_tier
 
 ASSETS_PATH = "/v1/assets"
-
-# Far above what people make; a number from the coordinator beyond it is not believed.
-LARGEST_REVISION = 2**31
+LOCK_FILE = "asset.lock"
 
 
 def register(engine: NodeEngine, client: CoordinatorClient, *, withdrawn: bool = False) -> SignedAsset:
@@ -35,11 +35,8 @@ def register(engine: NodeEngine, client: CoordinatorClient, *, withdrawn: bool =
     except DoudiError as error:
         if error.code != "asset.rollback":
             raise
-        # A former node of this department, or a backup of this one, has come further: this one counts on above it.
-        registered = client.get(asset_path(signed.asset))
-        above = registered.get("revision") if isinstance(registered, dict) else None
-        if not isinstance(above, int) or not 0 < above < LARGEST_REVISION:
-            raise DoudiError("coordinator.bad_answer", "the coordinator's catalogue has the wrong form") from error
+        # This node was restored from a backup that is older than its registration: it counts on from there.
+        above = _registered_by_this_node(engine.home, client, signed.asset).asset.revision
         signed = sign_registration(engine, withdrawn=withdrawn, anew=True, above=above)
         answer = client.put_bytes(asset_path(signed.asset), signed.to_bytes())
     # An operator may have withdrawn it at the console, which this node was not told: only a new revision brings it back.
@@ -58,18 +55,20 @@ def sign_registration(
     `extract.faults`, for a registration says how many people there are.
     """
     home, now_s = engine.home, int(engine.clock())
-    known = known_registration(home)
-    revision = max(known.asset.revision if known is not None else 0, above) + 1
-    asset = _present_asset(engine, revision, now_s, withdrawn)
-    if known is not None and not anew and _same_content(known.asset, asset):
-        return known
-    signed = sign_asset(asset, home.key(IDENTITY_KEY))
-    # Before it is sent: from here the revision is taken, and a crash sends these bytes again rather than others with its number.
-    write_atomically(home.path / ASSET_FILE, signed.to_bytes(), 0o644)
-    with transaction(engine.db) as session:
-        counts = {"revision": revision, "people": asset.people, "withdrawn": int(withdrawn)}
-        record(session, Event(EventType.ASSET_SIGNED, now_s, counts=counts))
-    return signed
+    # The running node registers, and an operator does: two contents with one revision would leave one of them refused for ever.
+    with _exclusively(home):
+        known = known_registration(home)
+        revision = max(known.asset.revision if known is not None else 0, above) + 1
+        asset = _present_asset(engine, revision, now_s, withdrawn)
+        if known is not None and not anew and _same_content(known.asset, asset):
+            return known
+        signed = sign_asset(asset, home.key(IDENTITY_KEY))
+        # Before it is sent: from here the revision is taken, and a crash sends these bytes again, no others with its number.
+        write_atomically(home.path / ASSET_FILE, signed.to_bytes(), 0o644)
+        with transaction(engine.db) as session:
+            counts = {"revision": revision, "people": asset.people, "withdrawn": int(withdrawn)}
+            record(session, Event(EventType.ASSET_SIGNED, now_s, counts=counts))
+        return signed
 
 
 def known_registration(home: NodeHome) -> SignedAsset | None:
@@ -112,6 +111,32 @@ def list_assets(client: CoordinatorClient) -> Iterator[AssetRow]:
 def asset_path(asset: AssetRegistration) -> str:
     """Return the address of the asset in the coordinator's catalogue."""
     return f"{ASSETS_PATH}/{asset.owner}/{asset.dataset}"
+
+
+@contextmanager
+def _exclusively(home: NodeHome) -> Iterator[None]:
+    """Hold the node's registration, against its other processes and threads."""
+    with (home.path / LOCK_FILE).open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _registered_by_this_node(home: NodeHome, client: CoordinatorClient, asset: AssetRegistration) -> SignedAsset:
+    """Return the registration that the coordinator has, if this node's key signed it: no other number is believed.
+
+    An invented one could use up every revision at once. Raises `coordinator.bad_answer`.
+    """
+    answer = client.get(asset_path(asset))
+    try:
+        found = SignedAsset.model_validate(answer.get("signed") if isinstance(answer, dict) else None)
+        found.verify(home.public_keys.identity_key)
+    except (ValidationError, DoudiError):
+        found = None
+    if found is None or (found.asset.owner, found.asset.dataset) != (asset.owner, asset.dataset):
+        raise DoudiError(
+            "coordinator.bad_answer", "the coordinator refuses a revision and shows no newer one of this node"
+        )
+    return found
 
 
 def _present_asset(engine: NodeEngine, revision: int, now_s: int, withdrawn: bool) -> AssetRegistration:

@@ -62,12 +62,11 @@ class RevocationExchange:
             # What another party took back is destroyed at once, not at the next look for ended grants.
             end_grants(self._engine)
         own = home.config.department
-        theirs = next((item for item in offered if item.content.party == own), None)
         # After the others' lists: a node restored from a backup finds its own newer list among them, and counts on from there.
-        # A list of this department by another key is a former node's: this one counts on above it, or it could never hand one in.
-        former = theirs.content.number if theirs is not None and not _is_own(home, theirs) else 0
-        self._renew(now_s, former)
+        self._renew(now_s)
         mine = known_lists(home).get(own)
+        # A list by another key is a former node's, or the coordinator's invention: its number says nothing about this node's.
+        theirs = next((item for item in offered if item.content.party == own and _is_own(home, item)), None)
         if mine is not None and (theirs is None or theirs.content.number < mine.content.number):
             self._client.put_bytes(f"{LISTS_PATH}/{own}", mine.to_bytes())
         return bool(newer)
@@ -96,14 +95,11 @@ class RevocationExchange:
             _record(self._engine, EventType.REVOCATIONS_ACCEPTED, offered, now_s)
         return newer
 
-    def _renew(self, now_s: int, former: int) -> None:
-        home = self._engine.home
-        mine = known_lists(home).get(home.config.department)
-        behind = mine is not None and mine.content.number <= former
-        if not behind and not is_due(home, now_s):
+    def _renew(self, now_s: int) -> None:
+        if not is_due(self._engine.home, now_s):
             return
         try:
-            issue(self._engine, above=former)
+            issue(self._engine)
         except DoudiError as error:
             if error.code != "key.missing":
                 raise
@@ -130,10 +126,10 @@ def _is_own(home: NodeHome, listed: SignedRevocationList) -> bool:
     return True
 
 
-def issue(engine: NodeEngine, revoked: RevokedGrant | None = None, above: int = 0) -> SignedRevocationList:
+def issue(engine: NodeEngine, revoked: RevokedGrant | None = None) -> SignedRevocationList:
     """Return this department's next list, stored and recorded. Raises `key.missing`."""
     now_s = int(engine.clock())
-    signed = issue_list(engine.home, now_s, revoked, above)
+    signed = issue_list(engine.home, now_s, revoked)
     _record(engine, EventType.REVOCATIONS_ISSUED, signed, now_s)
     return signed
 

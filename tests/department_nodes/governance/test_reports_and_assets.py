@@ -1,6 +1,7 @@
 """What a node registers and reports: signed, numbered, about itself only, and no value of a person."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +15,8 @@ from department_nodes.accounts_of_runs import sent
 from department_nodes.config import load_config, write_config
 from department_nodes.governance.assets import asset_path, known_registration, register, sign_registration
 from department_nodes.governance.reports import Reporter, known_report, sign_new_report
-from department_nodes.governance.revocation_exchange import RevocationExchange
+from department_nodes.governance.revocation_exchange import RevocationExchange, issue
+from department_nodes.home import IDENTITY_KEY
 from policies.contracts.assets import SignedAsset, sign_asset
 from policies.contracts.node_reports import SignedNodeReport
 from policies.contracts.revocations import RevocationList, SignedRevocationList, sign_revocations
@@ -216,34 +218,70 @@ def test_a_faulty_extract_is_not_registered(region_before: Any, stages: Stages) 
     assert known_registration(region.homes[NODE]) is None
 
 
-# ---- a new node of the same department ----
+def test_two_signers_never_make_one_revision(region_before: Any) -> None:
+    """The running node and an operator's command: each is a process of its own, here a thread."""
+    engine = region_before(Step.BLIND).engines[NODE]
+    with ThreadPoolExecutor(4) as signers:
+        signed = list(signers.map(lambda _: sign_registration(engine, anew=True), range(12)))
+    assert sorted(one.asset.revision for one in signed) == list(range(1, 13))
 
 
-class FormerNode(Receiver):
-    """The coordinator, which still knows what a former node of this department had signed with other keys."""
+# ---- what the coordinator still has of before ----
 
-    def __init__(self, revision: int, listed: SignedRevocationList) -> None:
+
+class Former(Receiver):
+    """The coordinator, which has a registration of before and refuses what is not newer, and has a list of before."""
+
+    def __init__(self, asset: SignedAsset | None = None, listed: SignedRevocationList | None = None) -> None:
         super().__init__()
-        self._revision, self._listed = revision, listed
+        self._asset, self._listed = asset, listed
 
     def put_bytes(self, path: str, body: bytes) -> Any:
-        if path.startswith("/v1/assets") and SignedAsset.parse(body).asset.revision <= self._revision:
+        known = self._asset.asset.revision if self._asset is not None else 0
+        if path.startswith("/v1/assets") and SignedAsset.parse(body).asset.revision <= known:
             raise DoudiError("asset.rollback", "a newer revision of the asset is registered")
         return super().put_bytes(path, body)
 
     def get(self, path: str) -> Any:
         if path.startswith("/v1/assets"):
-            return {"revision": self._revision}
-        return {"items": [self._listed.model_dump(mode="json")], "next_cursor": None}
+            assert self._asset is not None
+            return {"revision": self._asset.asset.revision, "signed": self._asset.model_dump(mode="json")}
+        items = [self._listed.model_dump(mode="json")] if self._listed is not None else []
+        return {"items": items, "next_cursor": None}
 
 
-def test_a_new_node_counts_on_above_what_a_former_one_had_signed(region_before: Any) -> None:
+def later(region: Region, revision: int, key: bytes) -> SignedAsset:
+    asset = sign_registration(region.engines[NODE]).asset
+    return sign_asset(asset.model_copy(update={"revision": revision}), key)
+
+
+def test_a_node_restored_from_a_backup_counts_on_from_its_own_registration(region_before: Any) -> None:
+    region = region_before(Step.BLIND)
+    coordinator = Former(later(region, 7, region.homes[NODE].key(IDENTITY_KEY)))
+    assert register(region.engines[NODE], coordinator).asset.revision == 8
+    assert len(coordinator.received) == 1
+
+
+def test_a_revision_that_this_node_did_not_sign_is_not_believed(region_before: Any) -> None:
+    """A coordinator that invents the highest number would use up every revision at once."""
+    region = region_before(Step.BLIND)
+    coordinator = Former(later(region, 2**31 - 2, generate_signing_key()))
+    with pytest.raises(DoudiError, match=r"coordinator\.bad_answer"):
+        register(region.engines[NODE], coordinator)
+    stored = known_registration(region.homes[NODE])
+    assert stored is not None
+    assert stored.asset.revision == 1
+
+
+@pytest.mark.parametrize("number", [41, 2**53 - 1, 2**53])
+def test_a_list_by_another_key_neither_hides_this_nodes_nor_moves_its_number(region_before: Any, number: int) -> None:
+    """A former node's, or one that the coordinator invented: else one answer would use up every number at once."""
     region = region_before(Step.BLIND)
     engine, now_s = region.engines[NODE], int(region.clock())
-    former = sign_revocations(RevocationList(party=NODE, number=41, issued_at=now_s - 60), generate_signing_key())
-    coordinator = FormerNode(7, former)
-    assert register(engine, coordinator).asset.revision == 8
+    before = issue(engine).content.number
+    other = sign_revocations(RevocationList(party=NODE, number=number, issued_at=now_s - 60), generate_signing_key())
+    coordinator = Former(listed=other)
     RevocationExchange(engine, coordinator).exchange()
     (handed_in,) = [SignedRevocationList.parse(body) for path, body in coordinator.received if "revocations" in path]
     handed_in.verify(engine.home.public_keys.revocation_key)
-    assert handed_in.content.number == 42
+    assert handed_in.content.number == before
