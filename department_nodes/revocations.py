@@ -56,8 +56,7 @@ def accept_list(home: NodeHome, offered: SignedRevocationList, now_s: int) -> bo
 def issue_list(home: NodeHome, now_s: int, revoked: RevokedGrant | None = None, above: int = 0) -> SignedRevocationList:
     """Return this department's next list, stored: with one more grant, or only with a new time.
 
-    `above`: the number that a former key of this department had come to; the list gets a higher one. Raises `key.missing`
-    where the revocation key is not on this host.
+    Raises `key.missing` where the revocation key is not on this host.
     """
     department, private = home.config.department, home.officer_key(REVOCATION_KEY)
     # The running node renews the list and an officer revokes: two lists with one number would be a fork, and one of them lost.
@@ -65,7 +64,6 @@ def issue_list(home: NodeHome, now_s: int, revoked: RevokedGrant | None = None, 
         known = known_lists(home).get(department)
         before = known.content if known is not None else RevocationList(party=department, number=1, issued_at=now_s)
         content = before.following(now_s, revoked) if known is not None or revoked is not None else before
-        content = content.model_copy(update={"number": max(content.number, above + 1)})
         signed = sign_revocations(content, private)
         signed.verify(home.public_keys.revocation_key)
         _store(home, signed)
