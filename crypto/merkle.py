@@ -17,12 +17,17 @@ HASH_BYTES = 32
 SALT_BYTES = 32
 COMMITMENT_VERSION = b"\x01"
 _LEAF_PREFIX = b"\x00"
-_NODE_PREFIX = b"\x01"
+NODE_PREFIX = b"\x01"
 
 
 def leaf_hash(leaf: bytes) -> bytes:
     """Return the hash of one leaf's data."""
     return hashlib.sha256(_LEAF_PREFIX + leaf).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Return the hash of an inner node over the hashes of its two children, 32 bytes each."""
+    return hashlib.sha256(NODE_PREFIX + left + right).digest()
 
 
 def root(leaves: Sequence[bytes]) -> bytes:
@@ -73,19 +78,30 @@ def verify_inclusion(root: bytes, leaf: bytes, index: int, size: int, proof: Seq
     The algorithm of RFC 9162 section 2.1.3.2; `root` and `size` must come from a verified commitment or checkpoint.
     Raises `CryptoError` "merkle.bad_index", "merkle.bad_proof" (also for missing or trailing hashes).
     """
+    verify_leaf_hash(root, leaf_hash(leaf), index, size, proof)
+
+
+def verify_leaf_hash(root: bytes, leaf_hash: bytes, index: int, size: int, proof: Sequence[bytes]) -> None:
+    """Return nothing if the leaf with this hash is at `index`: `verify_inclusion` for those who hold no leaf data.
+
+    It proves that this hash stands there, not that somebody knows data for it.
+    Raises `CryptoError` "merkle.bad_index", "merkle.bad_proof" (also for missing, trailing, wrong-length hashes).
+    """
     if not 0 <= index < size:
         raise CryptoError("merkle.bad_index", "the leaf index lies outside the tree")
+    if len(leaf_hash) != HASH_BYTES:
+        raise _bad_proof()
     position, last = index, size - 1
-    current = leaf_hash(leaf)
+    current = leaf_hash
     for sibling in proof:
         if last == 0 or len(sibling) != HASH_BYTES:
             raise _bad_proof()
         if position & 1 or position == last:
-            current = _node_hash(sibling, current)
+            current = node_hash(sibling, current)
             while position and not position & 1:
                 position, last = position >> 1, last >> 1
         else:
-            current = _node_hash(current, sibling)
+            current = node_hash(current, sibling)
         position, last = position >> 1, last >> 1
     if last != 0 or not hmac.compare_digest(current, root):
         raise _bad_proof()
@@ -109,14 +125,10 @@ def commitment_leaf(salt: bytes, payload: bytes) -> bytes:
 
 def _next_level(level: list[bytes]) -> list[bytes]:
     pairs = zip(level[0::2], level[1::2], strict=False)
-    parents = [_node_hash(left, right) for left, right in pairs]
+    parents = [node_hash(left, right) for left, right in pairs]
     if len(level) & 1:
         parents.append(level[-1])
     return parents
-
-
-def _node_hash(left: bytes, right: bytes) -> bytes:
-    return hashlib.sha256(_NODE_PREFIX + left + right).digest()
 
 
 def _bad_proof() -> CryptoError:

@@ -38,7 +38,7 @@ def generate_signing_key() -> bytes:
 
 def signing_public_key(private: bytes) -> bytes:
     """Return the 32-byte public key. Raises `CryptoError` "crypto.bad_key"."""
-    return _private_key(private).public_key().public_bytes_raw()
+    return load_private_key(private).public_key().public_bytes_raw()
 
 
 def sign(private: bytes, domain: str, message: bytes) -> bytes:
@@ -46,7 +46,7 @@ def sign(private: bytes, domain: str, message: bytes) -> bytes:
 
     Raises `CryptoError` "crypto.bad_key", "crypto.bad_domain".
     """
-    return _private_key(private).sign(_signed_bytes(domain, message))
+    return load_private_key(private).sign(_signed_bytes(domain, message))
 
 
 def verify(public: bytes, domain: str, message: bytes, signature: bytes) -> None:
@@ -55,7 +55,7 @@ def verify(public: bytes, domain: str, message: bytes, signature: bytes) -> None
     Raises `CryptoError`: "crypto.bad_signature" otherwise, "crypto.bad_key" for a public key that proves nothing (wrong
     length, small order), "crypto.bad_domain".
     """
-    key = _public_key(public)
+    key = load_public_key(public)
     try:
         key.verify(bytes(signature), _signed_bytes(domain, message))
     except InvalidSignature:
@@ -81,13 +81,21 @@ def _signed_bytes(domain: str, message: bytes) -> bytes:
     return domains.SIGNATURE + len(name).to_bytes(2, "big") + name + message
 
 
-def _private_key(private: bytes) -> Ed25519PrivateKey:
+def load_private_key(private: bytes) -> Ed25519PrivateKey:
+    """Return the key of a 32-byte seed, for formats with their own signed bytes; others call `sign`.
+
+    Raises `CryptoError` "crypto.bad_key".
+    """
     if len(private) != KEY_BYTES:
         raise CryptoError("crypto.bad_key", f"a private signing key has {KEY_BYTES} bytes, got {len(private)}")
     return Ed25519PrivateKey.from_private_bytes(private)
 
 
-def _public_key(public: bytes) -> Ed25519PublicKey:
+def load_public_key(public: bytes) -> Ed25519PublicKey:
+    """Return the key, for formats with their own signed bytes; others call `verify`.
+
+    Raises `CryptoError` "crypto.bad_key": wrong length, not on the curve, or of small order.
+    """
     if len(public) != KEY_BYTES:
         raise CryptoError("crypto.bad_key", f"a public signing key has {KEY_BYTES} bytes, got {len(public)}")
     if bytes(public[:31]) + bytes([public[31] & 0x7F]) in _SMALL_ORDER_Y:
