@@ -82,7 +82,7 @@ def batch_statement(
     leaf_hashes: Sequence[bytes],
     hash_of_wraps: bytes,
 ) -> bytes:
-    """Return what a producer signs: which log, who, which batch, from which number, how many, the root of exactly these entries."""
+    """Return what a producer signs: which log, who, which batch, from which number, how many, and the root of its entries."""
     return domains.frame(
         origin.encode(),
         producer.encode(),

@@ -1,6 +1,7 @@
 """Where batches stand in the log: the pages under `/log/batches/`, beside C2SP's tiles. Untrusted until the tree confirms them.
 
-A page holds 256 placed batches in the order of the log, without their entries, which are in the bundles under `/log/tile/entries/`.
+A page holds 256 placed batches in the order of the log, without their entries, which are in the bundles under
+`/log/tile/entries/`.
 
     page   = 01 ‖ one frame per batch
     placed = frame(first index 8, count 4, producer, batch id 16, first sequence 8, signer 32, signature 64, wraps or nothing)

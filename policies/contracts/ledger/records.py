@@ -1,9 +1,10 @@
 """The records of the audit ledger: typed, versioned, with a fixed list of fields and no free text.
 
-A record says who did what, for which purpose, under which grant, and how much. It has no field that could hold a name of a person,
-a value of a row or a pseudonym: names are those of parties, projects, runs and data standards; people who act are account numbers;
-the rest are integers, codes and hashes. What a type may carry is in `record_types`; everything else is refused on writing **and**
-on reading. Times, producer, type and grant stand in the entry's header (`crypto.ledger_entries`). May import crypto.
+A record says who did what, for which purpose, under which grant, and how much. It has no field that could hold a person's name,
+a value of a row or a pseudonym: names are those of parties, projects, runs and data standards; people who act are account
+numbers; the rest are integers, codes and hashes. What a type may carry is in `record_types`; everything else is refused on
+writing **and** on reading. Times, producer, type and grant stand in the entry's header (`crypto.ledger_entries`). May import
+crypto.
 """
 
 import re
@@ -43,8 +44,8 @@ class Record:
     """One event.
 
     `actor`: the party that acted, where that is not the producer. `account`: the number of the person who acted. `subject`: the
-    party that the act is about. `assets`: `owner/dataset`. `code`: a reason from a fixed set. `counts`: integers by name. `hashes`:
-    SHA-256 by name: commitments and digests of documents, never of a value that could be guessed unless it is salted.
+    party that the act is about. `assets`: `owner/dataset`. `code`: a reason from a fixed set. `counts`: integers by name.
+    `hashes`: SHA-256 by name: commitments and digests of documents, never of a value that could be guessed unless it is salted.
     `wraps`: sealed batch keys for a later auditor, ciphertext in hexadecimal.
     """
 
