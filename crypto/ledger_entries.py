@@ -8,9 +8,10 @@ opens no other. The header commits to that key, because AES-GCM alone lets one c
     header = schema version, 1 ‖ time in s, 8 ‖ sequence, 8 ‖ batch id, 16 ‖ position, 4 ‖ grant hash or zeros, 32
              ‖ key commitment, 32 ‖ length of producer, 1 ‖ producer ‖ length of type, 1 ‖ type
 
-All numbers are big-endian. Whoever reads an entry learns its header and the size of what it seals. The associated data bind the
-log's origin and the whole header: producer, sequence, batch, position, type, schema version, time and grant. Where an entry stands
-in the log is bound by the tree, because a producer seals before it knows that. Pure; imports `cryptography`, `domains`, `sealing`.
+All numbers are big-endian. Whoever reads an entry learns its header and the size of what it seals. The associated data bind
+the log's origin and the whole header: producer, sequence, batch, position, type, schema version, time and grant. Where an entry
+stands in the log is bound by the tree, because a producer seals before it knows that. Pure; imports `cryptography`, `domains`,
+`sealing`.
 """
 
 import hashlib
@@ -176,8 +177,8 @@ def key_commitment(key: bytes) -> bytes:
 def open_entry(origin: str, entry: Entry, key: bytes) -> bytes:
     """Return the body of an entry under its own key.
 
-    (1) The key is the one that the header commits to: else "ledger.wrong_key". (2) The ciphertext opens under this origin and this
-    header: else "ledger.cannot_open". Raises `CryptoError` with these codes.
+    (1) The key is the one that the header commits to: else "ledger.wrong_key". (2) The ciphertext opens under this origin and
+    this header: else "ledger.cannot_open". Raises `CryptoError` with these codes.
     """
     if len(key) != KEY_BYTES or not hmac.compare_digest(key_commitment(key), entry.header.key_commitment):
         raise CryptoError("ledger.wrong_key", "the key is not the one that the entry's header commits to")
