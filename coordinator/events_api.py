@@ -43,6 +43,6 @@ def list_events(
 ) -> Page[EventView]:
     """Return events in the order of recording."""
     with context.read() as session:
-        authorise(session, context, principal, "event.read", system_resource())
+        authorise(session, context, principal, "ledger.read_headers", system_resource())
         found = events.list_events(session, after, wanted, run_id)
         return Page(items=[EventView.model_validate(row) for row in found.rows], next_cursor=found.next_cursor)

@@ -72,6 +72,6 @@ def _kinds() -> list[tuple[Principal, str, Entity]]:
         (drafter, "request.owner_approve", request),
         (drafter, "request.read", request),
         (node, "grant.sign", grant),
-        (auditor, "event.read", system_resource()),
+        (auditor, "ledger.read_headers", system_resource()),
         (auditor, "grant.revoke", grant),
     ]

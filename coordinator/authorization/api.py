@@ -90,7 +90,7 @@ def list_decisions(
     allowed: Annotated[bool | None, Query(description="only what was allowed, or only what was denied")] = None,
     action: Annotated[str | None, ActionQuery] = None,
 ) -> Page[DecisionView]:
-    """Return what the rules decided, newest first: every denial, and what was allowed except for reading."""
+    """Return what the rules decided, newest first: denials, and what was allowed except reading and nodes' part in the ledger."""
     with context.read() as session:
         authorise(session, context, principal, "decision.read", system_resource())
         found = services.list_decisions(session, wanted, allowed=allowed, action=action)

@@ -1,4 +1,4 @@
-"""GET /console/decisions: what the rules decided, and which did: every denial, and what was allowed except for reading."""
+"""GET /console/decisions: what the rules decided, and which did: every denial, and what was allowed except for routine."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse

@@ -29,7 +29,7 @@ def ledger_page(request: Request, user: ConsoleUser, context: Context, wanted: P
     account = wanted_number(request, "account")
     language = choose_language(request)
     with context.read() as session:
-        authorise(session, context, user.principal, "event.read", system_resource())
+        authorise(session, context, user.principal, "ledger.read_headers", system_resource())
         found = search_events(session, wanted, kind=kind, actor=actor, account=account, run_id=run_id)
         actors = [COORDINATOR, CENTRE, *department_names(session)]
         return page(

@@ -219,7 +219,7 @@ def test_what_a_principal_is_counts_in_every_act(town, changes, rule):
         (TAX, "grant.sign", grant_resource("ab", state="draft", **GRANT), {}),
         (TAX, "run.restart", RUN, {}),
         (TAX, "policy.read", policy_change_resource("cd", proposer=1, approvers=[2, 3]), {}),
-        (DEVICE, "event.read", system_resource(), {}),
+        (DEVICE, "ledger.read_headers", system_resource(), {}),
         (TAX, "report.publish", party_resource("tax"), {}),
         (DEVICE, "revocation.publish", party_resource("centre"), {}),
     ],

@@ -46,7 +46,7 @@ def test_a_denial_of_a_page_is_recorded_with_the_deciding_rules(at_work, role):
     if role in PAGES["/console/ledger"]:
         return
     at_work.at(role).get("/console/ledger")
-    shown = at_work.at("auditor").get(f"/console/decisions?action=event.read&account={at_work.people[role].number}")
+    shown = at_work.at("auditor").get(f"/console/decisions?action=ledger.read_headers&account={at_work.people[role].number}")
     assert "denied" in shown.text
     assert "no rule permits it" in shown.text
 

@@ -9,7 +9,7 @@ RULES = shipped_engine().text
 MORE = f"""{RULES}
 // Auditors may know it.
 @id("extra.rule")
-permit (principal is Device, action == Action::"event.read", resource is System);
+permit (principal is Device, action == Action::"ledger.read_headers", resource is System);
 """
 
 
@@ -90,7 +90,7 @@ def test_the_proposer_withdraws(at):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (MORE.replace('Action::"event.read"', 'Action::"event.write"'), "They do not parse, or do not fit the schema"),
+        (MORE.replace('Action::"ledger.read_headers"', 'Action::"ledger.write_headers"'), "They do not parse, or do not fit the schema"),
         ("permit (", "They do not parse"),
         (
             RULES.replace('@id("policy.not_own")', '@id("policy.other")'),
