@@ -58,7 +58,13 @@ class Frontier:
 
     def append(self, leaf_hash: bytes) -> None:
         """Add one leaf. Raises `CryptoError` "merkle.bad_hash" for another length than 32 bytes."""
-        self.extend((leaf_hash,))
+        if len(leaf_hash) != HASH_BYTES:
+            raise _bad_hash()
+        size, node = self._size, leaf_hash
+        while size & 1:
+            node, size = node_hash(self._hashes.pop(), node), size >> 1
+        self._hashes.append(node)
+        self._size += 1
 
     def extend(self, leaf_hashes: Iterable[bytes]) -> None:
         """Add the leaves in order, in constant memory. After an error the edge is what it was before.
@@ -69,7 +75,7 @@ class Frontier:
         leaves = iter(leaf_hashes)
         while nodes := list(islice(leaves, _CHUNK_LEAVES)):
             if set(map(len, nodes)) != {HASH_BYTES}:
-                raise CryptoError("merkle.bad_hash", f"a leaf hash has {HASH_BYTES} bytes")
+                raise _bad_hash()
             added = len(nodes)
             _merge(hashes, size, nodes)
             size += added
@@ -250,6 +256,10 @@ def _range_root(read: HashReader, start: int, end: int) -> bytes:
 def _split(length: int) -> int:
     # The largest power of two smaller than the length.
     return 1 << ((length - 1).bit_length() - 1)
+
+
+def _bad_hash() -> CryptoError:
+    return CryptoError("merkle.bad_hash", f"a leaf hash has {HASH_BYTES} bytes")
 
 
 def _inconsistent() -> CryptoError:

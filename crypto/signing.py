@@ -1,7 +1,8 @@
 """Ed25519 signatures (RFC 8032) with a domain, and short names of public keys.
 
 What is signed is `"doudi-signature" 01 ‖ length of the domain, 2 bytes big-endian ‖ domain ‖ message`, so that a
-signature made for one kind of document is never valid for another. Imports `cryptography`, `domains` and `errors`.
+signature made for one kind of document is never valid for another. The one exception are checkpoints, whose signed bytes
+are those of public logs: `checkpoint` says why they cannot be taken for these. Imports `cryptography`, `domains` and `errors`.
 """
 
 import hashlib
