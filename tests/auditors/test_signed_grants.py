@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from auditors.cli import app
-from auditors.verification import Keyring, verify_signed_grant, verify_signed_manifest
+from auditors.grants import Keyring, verify_signed_grant, verify_signed_manifest
 from crypto.errors import DoudiError
 from crypto.signing import generate_signing_key, signing_public_key
 from policies.contracts.cards import CentreCard

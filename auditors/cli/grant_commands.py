@@ -1,34 +1,20 @@
-"""`doudi audit`: offline checks of signed documents. Needs no network and no account; exit codes as everywhere."""
+"""Checks of signed documents: what was allowed. Offline."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from auditors.texts import TEXTS
-from auditors.verification import Keyring, verify_signed_grant, verify_signed_manifest
-from command_line.console import LANGUAGE_OPTION, Console, Language, ending_with_code, show_time
+from auditors.cli.options import AsJson, Cards, console
+from auditors.grants import Keyring, verify_signed_grant, verify_signed_manifest
+from command_line.console import ending_with_code, show_time
 from command_line.documents import read_document_bytes
 from crypto.errors import DoudiError
 from policies.contracts.cards import CentreCard, DepartmentCard, parse_card
 from policies.contracts.grant import LineGrant, SignedGrant
 from policies.contracts.manifest import SignedManifest
 
-app = typer.Typer(
-    name="audit",
-    help="Auditors 审计: verify grants and manifests offline, with cards that the auditor collected.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-console = Console(TEXTS)
-Cards = Annotated[list[Path], typer.Option("--card", help="a party's card, collected from the party itself; repeat")]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
-
-
-@app.callback()
-def _language(context: typer.Context, lang: Annotated[Language, LANGUAGE_OPTION] = Language.ENGLISH) -> None:
-    """Exit codes: 0 ok, 1 internal, 2 usage, 3 refused, 5 bad input file."""
-    context.obj = lang
+app = typer.Typer()
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """Whether a grant and a run's manifest are what their parties signed, checked offline with the cards an auditor collected itself.
 
-Pure: no network, no clock of its own. The audit ledger will add what was done; this says what was allowed.
+Pure: no network, no clock of its own. The audit ledger says what was done; this says what was allowed.
 """
 
 from dataclasses import dataclass
