@@ -70,6 +70,7 @@ class NodeConfig(BaseModel):
         str, Field(max_length=64, description="lead: fixes which households are held out; empty = secret")
     ] = ""
     poll_interval_s: Annotated[float, Field(ge=0.1, le=60)] = 1.0
+    witness_timeout_s: Annotated[float, Field(ge=1, le=600)] = 60.0
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     policy: SitePolicy = SitePolicy()
 

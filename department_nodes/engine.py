@@ -30,6 +30,7 @@ from department_nodes.extract import ExtractCache
 from department_nodes.grant_clauses import Site
 from department_nodes.guard import Request, UnverifiedRequest, parse_request, verify_request, verify_still_granted
 from department_nodes.home import IDENTITY_KEY, STORAGE_KEY, NodeHome
+from department_nodes.ledger.gate import Gate
 from department_nodes.lines.order import enter_round, finish_line_step
 from department_nodes.privacy.randomness import NoiseSource, OperatingSystemNoise
 from department_nodes.run_order import begin_step, finish_step
@@ -63,7 +64,11 @@ class NodeEngine:
     """Answers step requests for one department. One request at a time."""
 
     def __init__(
-        self, home: NodeHome, clock: Callable[[], float] = time.time, noise: NoiseSource | None = None
+        self,
+        home: NodeHome,
+        clock: Callable[[], float] = time.time,
+        noise: NoiseSource | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.home = home
         self.clock = clock
@@ -75,6 +80,18 @@ class NodeEngine:
         self.extract = ExtractCache(home)
         self._identity = home.key(IDENTITY_KEY)
         self._lock = threading.Lock()
+        self._gate: Gate | None = None
+        if gate is not None:
+            self.serve_behind(gate)
+
+    def serve_behind(self, gate: Gate) -> None:
+        """Answer steps from now on, each behind the gate."""
+        self._gate = gate
+
+    @property
+    def identity_private(self) -> bytes:
+        """The private key that signs what leaves this node."""
+        return self._identity
 
     def site(self) -> Site:
         """Return what the guard compares grants with."""

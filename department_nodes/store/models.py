@@ -12,11 +12,16 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
+from department_nodes.store.base import Base as Base
 
-class Base(DeclarativeBase):
-    """Base of the node's tables."""
+# One place to import every table from, and to have all of them in the metadata.
+from department_nodes.store.ledger_models import EventRow as EventRow
+from department_nodes.store.ledger_models import LedgerAlarmRow as LedgerAlarmRow
+from department_nodes.store.ledger_models import LedgerBatchRow as LedgerBatchRow
+from department_nodes.store.ledger_models import LedgerTermsRow as LedgerTermsRow
+from department_nodes.store.ledger_models import WitnessStateRow as WitnessStateRow
 
 
 class ProjectRow(Base):
@@ -306,22 +311,3 @@ class ReportRow(Base):
     attempt: Mapped[int] = mapped_column(Integer, primary_key=True, comment="The attempt, from 1")
     kind: Mapped[str] = mapped_column(String(20), primary_key=True, comment="disclosure, metrics or training")
     document: Mapped[str] = mapped_column(Text, comment="JSON")
-
-
-class EventRow(Base):
-    """The node's journal: typed events, append-only, written in the transaction of the act."""
-
-    __tablename__ = "events"
-    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True, comment="Order of the events")
-    at: Mapped[int] = mapped_column(BigInteger, comment="Seconds since 1970 UTC")
-    type: Mapped[str] = mapped_column(String(40), comment="The event's type, from a fixed list")
-    project_id: Mapped[str] = mapped_column(String(63), comment="The project, or empty")
-    run_id: Mapped[str] = mapped_column(String(63), comment="The run, or empty")
-    attempt: Mapped[int] = mapped_column(Integer, comment="The attempt, or 0")
-    step: Mapped[str] = mapped_column(String(20), comment="The step, or empty")
-    grant_hash: Mapped[str] = mapped_column(String(64), comment="The grant, or empty")
-    code: Mapped[str] = mapped_column(String(80), comment="The refusal's code, or empty")
-    party: Mapped[str] = mapped_column(
-        String(63), default="", server_default="", comment="The party that the event is about, or empty"
-    )
-    counts: Mapped[str] = mapped_column(Text, comment="JSON object of named integers")

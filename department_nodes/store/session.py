@@ -12,7 +12,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from crypto.errors import DoudiError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD_REVISION = "0003"  # the newest file in migrations/versions; a test compares them
+_READING = "doudi_reading"
+HEAD_REVISION = "0004"  # the newest file in migrations/versions; a test compares them
 
 
 def open_engine(url: str) -> Engine:
@@ -37,7 +38,9 @@ def open_engine(url: str) -> Engine:
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            connection.exec_driver_sql(
+                "BEGIN" if connection.get_execution_options().get(_READING) else "BEGIN IMMEDIATE"
+            )
 
     return engine
 
@@ -76,6 +79,13 @@ def _current_revision(engine: Engine) -> str | None:
 def transaction(engine: Engine) -> Iterator[Session]:
     """Run a block in one transaction: all of it is durable, or none."""
     with Session(engine, expire_on_commit=False) as session, session.begin():
+        yield session
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Session]:
+    """Read one state of the database, beside whoever writes. Whatever the block changes is not kept."""
+    with Session(engine.execution_options(**{_READING: True}), expire_on_commit=False) as session:
         yield session
 
 

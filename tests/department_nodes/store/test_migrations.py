@@ -126,7 +126,8 @@ def test_a_database_of_0002_keeps_its_journal_and_counts_runs_from_then_on(older
     }
     insert(older, "events", event)
     migrate(older)
-    assert stored(older, "events") == [{**event, "party": ""}]
+    added = {"party": "", "round": 0, "purpose": "", "assets": "[]", "hashes": "{}"}
+    assert stored(older, "events") == [{**event, **added}]
     assert stored(older, "run_attempts") == stored(older, "ended_grants") == []
     attempt: dict[str, object] = {
         "run_id": "run-1",
