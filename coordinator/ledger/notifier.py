@@ -1,7 +1,7 @@
 """Wakes requests that wait for the log: asked from any thread, and no thread is held while they wait.
 
-A waiting request costs a connection and a few kilobytes, so one principal has few of them and all together leave room for those who
-do not wait. Told is only *that* something changed; whoever is woken reads what, because a process cannot know what another one did.
+A waiting request costs a connection and a few kilobytes, so one principal has few of them and all together leave room for those
+who do not wait. Told is only *that* something changed; whoever is woken reads what, because another process may have done it.
 """
 
 import asyncio
