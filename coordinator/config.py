@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from coordinator.accounts.settings import AccountSettings, OidcSettings
 from coordinator.grants.keys import CentreKeys
+from coordinator.ledger.settings import LedgerSettings
 from crypto.errors import DoudiError
 from policies.contracts.base import KeyHex
 
@@ -70,6 +71,7 @@ class CoordinatorConfig(BaseModel):
     limits: Limits = Limits()
     accounts: AccountSettings = AccountSettings()
     oidc: OidcSettings = OidcSettings()
+    ledger: LedgerSettings = LedgerSettings()
 
     _home: Path = PrivateAttr(default_factory=Path)
 

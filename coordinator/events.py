@@ -1,24 +1,25 @@
 """The record of what was done: typed events with a fixed list of fields and no free text.
 
-`record` is the single seam: today it writes the table `events`, later the audit ledger stands behind it. An event is
-written in the transaction of the act that it reports, so neither exists without the other. The table refuses changes and
-deletions by triggers; whoever owns the database file can still rewrite it, which only the ledger will prevent.
+`record` is the single seam; behind it stands the audit ledger (`coordinator.ledger`). An event is sealed to the auditors in the
+transaction of the act that it reports, so neither exists without the other, and nobody at the coordinator reads it again.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sqlalchemy import JSON, CheckConstraint, Index, Integer, String, select
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Session
 
-from coordinator.db.base import Base, RowNumber, UnixSeconds
 from coordinator.db.session import now_s
-from coordinator.paging import Order, PageRequest, Slice, page_of
+from coordinator.ledger.recording import collect
 from crypto.errors import DoudiError
+from policies.contracts.ledger.record_types import COORDINATOR_TYPES
+from policies.contracts.ledger.records import Record, to_plain
+from policies.contracts.ledger.terms import COORDINATOR
 
-COORDINATOR = "coordinator"
+__all__ = ["COORDINATOR", "Event", "EventType", "is_code", "record", "safe_code"]
+
 UNKNOWN_NODE_CODE = "node.refused"
 _CODE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -50,6 +51,7 @@ class EventType(StrEnum):
     RUN_STOP_REQUESTED = "run.stop_requested"
     RUN_STOPPED = "run.stopped"
     RUN_RESTARTED = "run.restarted"
+    RUN_NUMBERED = "run.numbered"
     REQUEST_REFUSED = "request.refused"
     ACCOUNT_CREATED = "account.created"
     ACCOUNT_ENROLLED = "account.enrolled"
@@ -84,6 +86,11 @@ class EventType(StrEnum):
     REQUEST_EXHAUSTED = "request.exhausted"
     REVOCATIONS_PUBLISHED = "revocation.published"
     REVOCATION_WISHED = "revocation.wished"
+    LEDGER_OPENED = "ledger.opened"
+    LEDGER_TERMS_CHANGED = "ledger.terms_changed"
+    LEDGER_BATCH_SHREDDED = "ledger.batch_shredded"
+    LEDGER_WRAPS_ADDED = "ledger.wraps_added"
+    LEDGER_TIMESTAMPED = "ledger.timestamped"
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,9 @@ class Event:
 
     `account`: the number of the person who acted for that party, if one did; people have no other name here.
     `subject`: the party that the act is about, where that is not the actor.
-    `counts`: integers only, for example `attempt`, `step` (1 for the first) or bytes. Raises `event.malformed`.
+    `counts`: integers only, for example `attempt`, `step` (1 for the first) or bytes. `assets`: `owner/dataset`. `hashes`:
+    SHA-256 by name, 64 hexadecimal digits. `wraps`: sealed batch keys, hexadecimal. What a type may carry is in
+    `policies.contracts.ledger.record_types`. Raises `event.malformed`.
     """
 
     type: EventType
@@ -104,6 +113,10 @@ class Event:
     code: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     account: int | None = None
+    purpose: str = ""
+    assets: Sequence[str] = ()
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    wraps: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         names = [
@@ -121,38 +134,6 @@ class Event:
             raise DoudiError("event.malformed", "an event has a grant hash that is not a hash")
 
 
-class EventRow(Base):
-    """One recorded event."""
-
-    __tablename__ = "events"
-    __table_args__ = (
-        # Sequence numbers start at one; AUTOINCREMENT keeps a number from ever being given twice.
-        CheckConstraint("sequence >= 1", name="sequence"),
-        Index("ix_events_run_id", "run_id"),
-        # What people narrow the record by, newest first.
-        Index("ix_events_type_sequence", "type", "sequence"),
-        Index("ix_events_actor_sequence", "actor", "sequence"),
-        Index("ix_events_account_sequence", "account", "sequence"),
-        {"sqlite_autoincrement": True},
-    )
-
-    sequence: Mapped[int] = mapped_column(RowNumber, primary_key=True, comment="order of recording, never reused")
-    at: Mapped[int] = mapped_column(UnixSeconds, comment="seconds since 1970 UTC")
-    type: Mapped[str] = mapped_column(String(40), comment="an EventType")
-    actor: Mapped[str] = mapped_column(String(63), comment="department, centre or coordinator")
-    account: Mapped[int | None] = mapped_column(Integer, comment="account of the person who acted, if one did")
-    project_id: Mapped[str | None] = mapped_column(String(63), comment="project, if the act is about one")
-    run_id: Mapped[str | None] = mapped_column(String(63), comment="run, if the act is about one")
-    grant_hash: Mapped[str | None] = mapped_column(String(64), comment="grant under which the act was done")
-    subject: Mapped[str | None] = mapped_column(String(63), comment="party that the act is about, if not the actor")
-    code: Mapped[str] = mapped_column(String(80), comment="reason code, or empty")
-    counts: Mapped[dict[str, int]] = mapped_column(JSON, comment="integers by name, no text")
-
-
-IN_SEQUENCE = Order("events", (EventRow.sequence,))
-NEWEST_FIRST = Order("newest_events", (EventRow.sequence,), newest_first=True)
-
-
 def is_code(text: str) -> bool:
     """Return whether a text has the form of a reason code, so that it may be stored and shown."""
     return len(text) <= _MAX_CODE_CHARACTERS and _CODE.fullmatch(text) is not None
@@ -164,50 +145,32 @@ def safe_code(text: str) -> str:
 
 
 def record(session: Session, event: Event) -> None:
-    """Write an event in the session's transaction: it becomes durable together with the act, or not at all."""
-    session.add(
-        EventRow(
-            at=now_s(session),
-            type=event.type.value,
-            actor=event.actor,
-            account=event.account,
-            project_id=event.project_id,
-            run_id=event.run_id,
-            grant_hash=event.grant_hash,
-            subject=event.subject,
-            code=event.code,
-            counts=dict(event.counts),
+    """Have an event sealed into the ledger with the session's transaction: durable together with the act, or not at all.
+
+    Raises `event.malformed` for what its type may not carry; the commit raises `ledger.not_set_up` when the ledger has no terms.
+    """
+    counts = dict(event.counts)
+    try:
+        plain = to_plain(
+            Record(
+                type=event.type.value,
+                at=now_s(session),
+                actor="" if event.actor == COORDINATOR else event.actor,
+                account=event.account or 0,
+                subject=event.subject or "",
+                project=event.project_id or "",
+                run=event.run_id or "",
+                attempt=counts.pop("attempt", 0),
+                purpose=event.purpose,
+                assets=tuple(event.assets),
+                code=event.code,
+                counts=counts,
+                hashes=dict(event.hashes),
+                wraps=tuple(event.wraps),
+                grant_hash=event.grant_hash or "",
+            ),
+            COORDINATOR_TYPES,
         )
-    )
-    # Flushing here keeps the order of events the order of the acts within a transaction.
-    session.flush()
-
-
-def list_events(session: Session, after: int, wanted: PageRequest, run_id: str | None = None) -> Slice[EventRow]:
-    """Return a page of the events with a sequence above `after`, oldest first."""
-    query = select(EventRow).where(EventRow.sequence > after)
-    if run_id is not None:
-        query = query.where(EventRow.run_id == run_id)
-    return page_of(session, query, IN_SEQUENCE, wanted)
-
-
-def search_events(
-    session: Session,
-    wanted: PageRequest,
-    *,
-    kind: str | None = None,
-    actor: str | None = None,
-    account: int | None = None,
-    run_id: str | None = None,
-) -> Slice[EventRow]:
-    """Return a page of the events of one type, party, person or run, newest first; `None` is no restriction."""
-    query = select(EventRow)
-    for column, value in (
-        (EventRow.type, kind),
-        (EventRow.actor, actor),
-        (EventRow.account, account),
-        (EventRow.run_id, run_id),
-    ):
-        if value is not None:
-            query = query.where(column == value)
-    return page_of(session, query, NEWEST_FIRST, wanted)
+    except DoudiError as error:
+        raise DoudiError("event.malformed", error.message) from error
+    collect(session, plain)

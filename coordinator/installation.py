@@ -4,7 +4,6 @@ The officer's folder belongs on the officer's own device: whoever takes the coor
 find there what approves grants, acts as the centre or issues certificates.
 """
 
-import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from coordinator.accounts.keys import new_account_key
 from coordinator.config import CONFIG_FILE, LOOPBACK, CoordinatorConfig, parse_config, write_config
 from coordinator.db.session import open_engine, upgrade
+from coordinator.private_files import make_folder, write_private
 from coordinator.tls import issue_certificates
 from crypto.errors import DoudiError
 from crypto.signing import generate_signing_key, signing_public_key
@@ -85,12 +85,12 @@ def install(chosen: Installation, now_s: int) -> CoordinatorConfig:
         superlink=superlink,
     ).to_bytes()
 
-    _make_folder(officer)
+    make_folder(officer)
     write_private(officer / APPROVAL_KEY_FILE, approval_key.hex().encode())
     for number, key in enumerate(co_approval_keys, start=2):
         # One folder for each further approver, to be carried to that person's own device.
         folder = officer / f"approver-{number}"
-        _make_folder(folder)
+        make_folder(folder)
         write_private(folder / APPROVAL_KEY_FILE, key.hex().encode())
     write_private(officer / API_KEY_FILE, api_key.hex().encode())
     write_private(officer / REVOCATION_KEY_FILE, revocation_key.hex().encode())
@@ -98,38 +98,21 @@ def install(chosen: Installation, now_s: int) -> CoordinatorConfig:
     write_private(officer / CA_FILE, certificates.authority)
     write_private(officer / CENTRE_CARD_FILE, card)
 
-    _make_folder(home)
+    make_folder(home)
     for name in (config.tls_certificate_file, config.tls_key_file, config.tls_ca_file):
-        _make_folder(config.path(name).parent)
+        make_folder(config.path(name).parent)
     write_private(config.path(config.tls_certificate_file), certificates.server)
     write_private(config.path(config.tls_key_file), certificates.server_key)
     write_private(config.path(config.tls_ca_file), certificates.authority)
     write_private(config.path(config.superexec_secret_file), secrets.token_hex(32).encode())
     write_private(config.path(config.accounts.key_file), new_account_key())
     write_private(home / CENTRE_CARD_FILE, card)
-    _make_folder(config.path(config.runs_folder))
+    make_folder(config.path(config.runs_folder))
     engine = open_engine(config.resolved_database_url)
     upgrade(engine)
     engine.dispose()
     write_config(config, home)
     return config
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Write a new file that only this account reads; it never has wider rights, not even for a moment.
-
-    Raises `install.exists` if there is one.
-    """
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise DoudiError("install.exists", f"the file {path.name} exists", "Choose empty folders.") from None
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-
-
-def _make_folder(path: Path) -> None:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _bracketed(host: str) -> str:

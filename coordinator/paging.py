@@ -95,7 +95,7 @@ def page_of(session: Session, query: Select[Row], order: Order, wanted: PageRequ
     """
     columns = order.columns
     if wanted.cursor is not None:
-        last = tuple_(*_parse_cursor(wanted.cursor, order))
+        last = tuple_(*parse_cursor(wanted.cursor, order))
         query = query.where(tuple_(*columns) < last if order.newest_first else tuple_(*columns) > last)
     query = query.order_by(*(column.desc() if order.newest_first else column.asc() for column in columns))
     # One more than wanted says whether there is another page, without counting the list.
@@ -103,18 +103,18 @@ def page_of(session: Session, query: Select[Row], order: Order, wanted: PageRequ
     if len(rows) <= wanted.limit:
         return Slice(rows, None)
     rows = rows[: wanted.limit]
-    return Slice(rows, _write_cursor(order, tuple(getattr(rows[-1], column.key) for column in columns)))
+    return Slice(rows, write_cursor(order, tuple(getattr(rows[-1], column.key) for column in columns)))
 
 
-def _write_cursor(order: Order, key: Key) -> str:
+def write_cursor(order: Order, key: Key) -> str:
     text = json.dumps([_FORMAT, order.name, *key], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode("ascii")).decode("ascii").rstrip("=")
 
 
-def _parse_cursor(cursor: str, order: Order) -> Key:
+def parse_cursor(cursor: str, order: Order) -> Key:
     """Return the values of the last row that was given.
 
-    Accepted is only what `_write_cursor` makes of the values: this list, this format, each value of its column's type.
+    Accepted is only what `write_cursor` makes of the values: this list, this format, each value of its column's type.
     """
     if len(cursor) > MAXIMUM_CURSOR_CHARACTERS or not _CURSOR.fullmatch(cursor):
         raise _bad_cursor()
@@ -126,7 +126,7 @@ def _parse_cursor(cursor: str, order: Order) -> Key:
         raise _bad_cursor()
     key: Key = tuple(found[2:])
     sound = all(_is_sound(value, column) for value, column in zip(key, order.columns, strict=True))
-    if not sound or _write_cursor(order, key) != cursor:
+    if not sound or write_cursor(order, key) != cursor:
         raise _bad_cursor()
     return key
 

@@ -11,9 +11,20 @@ from coordinator.accounts.models import (
 from coordinator.authorization.models import DecisionRow, PolicyApprovalRow, PolicyVersionRow
 from coordinator.catalogue.models import AssetPurposeRow, AssetRevisionRow, AssetRow
 from coordinator.db.base import Base
-from coordinator.events import EventRow
 from coordinator.grants.models import GrantPartyRow, GrantRow
 from coordinator.idempotency import IdempotencyKeyRow
+from coordinator.ledger.former_events import FormerEventRow
+from coordinator.ledger.models import (
+    LedgerBatchRow,
+    LedgerCheckpointRow,
+    LedgerCosignatureRow,
+    LedgerHeadRow,
+    LedgerOutboxRow,
+    LedgerPlaceRow,
+    LedgerTermsRow,
+    LedgerTileRow,
+    LedgerTimestampRow,
+)
 from coordinator.parties.models import PartyRow, RequestNonceRow
 from coordinator.projects.models import ProjectRow
 from coordinator.reports.models import NodeReportRow
@@ -32,11 +43,20 @@ __all__ = [
     "AssetRow",
     "DecisionRow",
     "EnrolmentRow",
-    "EventRow",
+    "FormerEventRow",
     "GrantPartyRow",
     "GrantRow",
     "IdempotencyKeyRow",
     "KeyOfferRow",
+    "LedgerBatchRow",
+    "LedgerCheckpointRow",
+    "LedgerCosignatureRow",
+    "LedgerHeadRow",
+    "LedgerOutboxRow",
+    "LedgerPlaceRow",
+    "LedgerTermsRow",
+    "LedgerTileRow",
+    "LedgerTimestampRow",
     "NodeReportRow",
     "PartyRow",
     "PolicyApprovalRow",
