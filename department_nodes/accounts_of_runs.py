@@ -23,6 +23,7 @@ from department_nodes.store.models import (
 )
 from department_nodes.store.session import transaction
 from department_nodes.store.vault import RESULTS_VALUE
+from policies.contracts.grant import SignedGrant
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,8 @@ def result_arrays(engine: NodeEngine, run_id: str) -> bytes:
         ).first()
         if row is None:
             raise DoudiError("run.no_results", "this node holds no results of this run", "Only the lead has results.")
-        project_id = session.get_one(GrantRow, row.grant_hash).project_id
+        granted = session.get_one(GrantRow, row.grant_hash)
+        project_id, purpose = granted.project_id, SignedGrant.parse(granted.document).grant.purpose
         data = engine.vault.get(session, project_id, row.run_id, row.attempt, row.name)
         event = Event(
             EventType.RESULTS_READ,
@@ -137,6 +139,8 @@ def result_arrays(engine: NodeEngine, run_id: str) -> bytes:
             run_id=run_id,
             attempt=row.attempt,
             grant_hash=row.grant_hash,
+            counts={"bytes": len(data)},
+            purpose=purpose,
         )
         record(session, event)
         return data

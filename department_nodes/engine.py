@@ -1,12 +1,17 @@
-"""The node's engine: the guard checks a request, a step computes, one transaction makes the reply durable, it is sent.
+"""The node's engine: the guard checks a request, the intent is witnessed, a step computes, the reply is durable, it is sent.
 
 The order of one request, with its crash points:
 
 1. Parse. 2. Verify grant, manifest and policy. 3. A finished step asked again with the same request gets the stored reply byte
-for byte; a different request for it is refused. 4. The step is marked as started, durable: from here the run has its number, and
-its place among the unfinished runs. 5. Compute; charges become durable before what they pay for. Then verify that nobody has
-revoked the grant meanwhile. 6. Reply, sealed values, account of what is sent and event become durable in one transaction.
-7. Send. A crash before 6 computes again (nothing had left); after 6 it repeats only the send.
+for byte; a different request for it is refused. 4. The step is marked as started and its intent is in the journal, durable in one
+transaction: from here the run has its number, and its place among the unfinished runs. 5. Wait at the gate until a quorum of
+witnesses has cosigned the intent, then verify that the grant still holds. Nothing has been computed or charged before.
+6. Compute; charges become durable before what they pay for. Then verify that nobody has revoked the grant meanwhile. 7. Reply,
+sealed values, account of what is sent and outcome become durable in one transaction. 8. Send.
+
+A crash between 4 and 7 leaves an intent without an outcome: it becomes `step.unknown`, once, when the node starts again, and the
+step asked again begins at 4 with an intent of its own (nothing had left). After 7 a crash repeats only the send. A refusal is
+recorded and needs no gate; what cannot be recorded is not done, and not answered.
 
 Across the border only codes travel: a refusal is a signed code, an unexpected error is `node.internal_error`.
 """
@@ -31,6 +36,7 @@ from department_nodes.grant_clauses import Site
 from department_nodes.guard import Request, UnverifiedRequest, parse_request, verify_request, verify_still_granted
 from department_nodes.home import IDENTITY_KEY, STORAGE_KEY, NodeHome
 from department_nodes.ledger.gate import Gate
+from department_nodes.ledger.intents import record_intent, record_unknown_outcomes, refused_step, step_event
 from department_nodes.lines.order import enter_round, finish_line_step
 from department_nodes.privacy.randomness import NoiseSource, OperatingSystemNoise
 from department_nodes.run_order import begin_step, finish_step
@@ -39,7 +45,7 @@ from department_nodes.steps import linkage
 from department_nodes.steps.accounts import Accounts
 from department_nodes.steps.context import RunKeys, StepContext, StepResult
 from department_nodes.steps.release import release
-from department_nodes.store.journal import Event, EventType, record
+from department_nodes.store.journal import EventType, record
 from department_nodes.store.models import (
     GrantRow,
     LinkageScalarRow,
@@ -85,7 +91,14 @@ class NodeEngine:
             self.serve_behind(gate)
 
     def serve_behind(self, gate: Gate) -> None:
-        """Answer steps from now on, each behind the gate."""
+        """Answer steps from now on, each behind the gate. Only one process of a node may do this.
+
+        Steps that an earlier process began, and whose outcome nobody recorded, become unknown.
+        """
+        with transaction(self.db) as session:
+            unknown = record_unknown_outcomes(session, int(self.clock()))
+        if unknown:
+            log.warning("%d steps had begun when the node's process ended; their outcome is unknown", unknown)
         self._gate = gate
 
     @property
@@ -106,20 +119,20 @@ class NodeEngine:
         try:
             unverified = parse_request(data)  # 1
         except DoudiError as error:
-            self._record_refusal(None, error)
+            self._record_refusal(None, data, error)
             return pack_refusal(self._identity, data, "unknown", department, error.code)
         with self._lock:
             try:
                 return self._answer(data, unverified)
             except DoudiError as error:
                 self._forget_unfinished(unverified, frame_digest(data))
-                self._record_refusal(unverified, error)
+                self._record_refusal(unverified, data, error)
                 log.warning("step %s refused: %s", unverified.step.value, error.code)
                 return pack_refusal(self._identity, data, unverified.step.value, department, error.code)
             except Exception as error:  # noqa: BLE001 - the outermost border: only a code may leave
                 self._forget_unfinished(unverified, frame_digest(data))
                 internal = DoudiError("node.internal_error", "the step failed")
-                self._record_refusal(unverified, internal, EventType.STEP_FAILED)
+                self._record_refusal(unverified, data, internal, EventType.STEP_FAILED)
                 log.error("step %s failed: %s at %s", unverified.step.value, type(error).__name__, _place(error))
                 return pack_refusal(self._identity, data, unverified.step.value, department, internal.code)
 
@@ -131,19 +144,30 @@ class NodeEngine:
             stored = self._stored_reply(session, request, digest, now_s)  # 3
             if stored is not None:
                 return stored
-            keys = self._begin(session, request, digest, now_s)  # 4
+            gate = self._required_gate()
+            keys, intent = self._begin(session, request, digest, now_s)  # 4
+        gate.wait(intent)  # 5
+        now_s = max(now_s, int(self.clock()))
+        verify_still_granted(request, self.site(), now_s)
         started = monotonic()
-        result = self._compute(request, keys, now_s)  # 5
+        result = self._compute(request, keys, now_s)  # 6
         reply = pack_reply(
             self._identity, data, request.step.value, self.home.config.department, result.facts, result.parts
         )
         # A step may compute for long: what leaves must be granted when it leaves.
         finished_s = max(now_s, int(self.clock()))
         verify_still_granted(request, self.site(), finished_s)
-        with transaction(self.db) as session:  # 6
+        with transaction(self.db) as session:  # 7
             self._finish(session, request, result, reply, finished_s, int(1000 * (monotonic() - started)))
         log.info("step %s answered in %.1f s, %d bytes", request.step.value, monotonic() - started, len(reply))
-        return reply  # 7
+        return reply  # 8
+
+    def _required_gate(self) -> Gate:
+        if self._gate is None:
+            raise DoudiError(
+                "ledger.no_gate", "this process has no gate to wait at", "Start the node: `doudi node run`."
+            )
+        return self._gate
 
     def _stored_reply(self, session: Session, request: Request, digest: bytes, now_s: int) -> bytes | None:
         # A project that was left, or a grant that has ended, answers nothing, not even what it had answered.
@@ -160,10 +184,11 @@ class NodeEngine:
         if row.reply == b"":
             raise DoudiError("line.round_passed", "this round of the line is over", "Ask for the present one.")
         if row.reply is not None:
-            record(session, _event(EventType.STEP_REPEATED, request, now_s))
+            record(session, step_event(EventType.STEP_REPEATED, request, now_s, hashes={"request": digest.hex()}))
         return row.reply
 
-    def _begin(self, session: Session, request: Request, digest: bytes, now_s: int) -> RunKeys:
+    def _begin(self, session: Session, request: Request, digest: bytes, now_s: int) -> tuple[RunKeys, int]:
+        """Mark the step as started; return the run's keys and the number of the intent."""
         manifest, project_id = request.manifest, request.project_id
         if session.get(GrantRow, request.grant_hash) is None:
             session.add(
@@ -194,8 +219,8 @@ class NodeEngine:
                     started_at=now_s,
                 )
             )
-            record(session, _event(EventType.STEP_STARTED, request, now_s))
-        return RunKeys(bytes.fromhex(secrets["sealing"]), bytes.fromhex(secrets["mask"]))
+        intent = record_intent(session, request, digest, now_s)
+        return RunKeys(bytes.fromhex(secrets["sealing"]), bytes.fromhex(secrets["mask"])), intent
 
     def _compute(self, request: Request, keys: RunKeys, now_s: int) -> StepResult:
         manifest, project_id = request.manifest, request.project_id
@@ -292,7 +317,9 @@ class NodeEngine:
             )
         for event in result.events:
             record(session, event)
-        record(session, _event(EventType.STEP_ANSWERED, request, now_s, {"bytes": len(reply), "milliseconds": took_ms}))
+        counts = {"bytes": len(reply), "milliseconds": took_ms}
+        hashes = {"request": row.request_digest.hex(), "reply": frame_digest(reply).hex()}
+        record(session, step_event(EventType.STEP_ANSWERED, request, now_s, counts, hashes))
 
     def _forget_unfinished(self, unverified: UnverifiedRequest, digest: bytes) -> None:
         """Withdraw a step that gave no reply, so that a corrected request may be answered. Charges stay."""
@@ -302,33 +329,14 @@ class NodeEngine:
                 session.delete(row)
 
     def _record_refusal(
-        self, unverified: UnverifiedRequest | None, error: DoudiError, event: EventType = EventType.STEP_REFUSED
+        self,
+        unverified: UnverifiedRequest | None,
+        data: bytes,
+        error: DoudiError,
+        kind: EventType = EventType.STEP_REFUSED,
     ) -> None:
         with transaction(self.db) as session:
-            record(
-                session,
-                Event(
-                    type=event,
-                    at=int(self.clock()),
-                    run_id=unverified.run_id[:63] if unverified else "",
-                    attempt=unverified.attempt if unverified and 0 <= unverified.attempt < 1000 else 0,
-                    step=unverified.step.value if unverified else "",
-                    code=error.code,
-                ),
-            )
-
-
-def _event(kind: EventType, request: Request, now_s: int, counts: dict[str, int] | None = None) -> Event:
-    return Event(
-        type=kind,
-        at=now_s,
-        project_id=request.project_id,
-        run_id=request.manifest.run_id,
-        attempt=request.manifest.attempt,
-        step=request.step.value,
-        grant_hash=request.grant_hash,
-        counts=counts or {},
-    )
+            record(session, refused_step(kind, unverified, frame_digest(data), error.code, int(self.clock())))
 
 
 def _place(error: BaseException) -> str:

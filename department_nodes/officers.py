@@ -92,6 +92,8 @@ def sign_as_owner(engine: NodeEngine, signed: SignedGrant) -> SignedGrant:
             int(engine.clock()),
             project_id=signed.grant.project_id,
             grant_hash=signed.grant_hash,
+            purpose=signed.grant.purpose,
+            assets=(f"{me.department}/{me.dataset}",),
         )
         record(session, event)
     return SignedGrant(grant=signed.grant, signatures=(*others, signature))
@@ -136,5 +138,6 @@ def record_schedule(engine: NodeEngine, manifest: Manifest, project_id: str) -> 
             attempt=manifest.attempt,
             grant_hash=manifest.grant_hash,
             counts={"departments": len(manifest.offers)},
+            hashes={"manifest": manifest.digest()},
         )
         record(session, event)

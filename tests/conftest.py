@@ -10,7 +10,8 @@ from typing import Any
 # Before numpy or torch load: tests run beside each other, and a spinning second thread only takes the other test's core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-sys.path.insert(0, str(Path(__file__).parent / "simulation"))
+for folder in ("department_nodes", "simulation"):
+    sys.path.insert(0, str(Path(__file__).parent / folder))
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
 import pytest

@@ -3,6 +3,7 @@
 The step seals these; the benchmark measures with them. Pure: no files, no network.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +61,35 @@ def evidence_levels(
         "columns_before_merging": before["columns"],
     }
     return LevelsOutcome(merged.levels, base_rate_level(base_rate, merged.edges), len(merged.edges) + 1, report)
+
+
+def meter_counts(report: Mapping[str, Any]) -> dict[str, int]:
+    """Return what an auditor reads of the meter: levels, and over all columns the largest share and correlation, in thousandths.
+
+    `report`: as in `LevelsOutcome`. Shares are rounded up, so that none reads lower than it was measured; what the meter does not
+    say is left out. `capped`: how many columns were over the cap before levels were `merged`.
+    """
+    columns, cap = report["columns"], report["cap"]
+    counts = {
+        "levels": report["levels"],
+        "merged": report["levels_before_merging"] - report["levels"],
+        "columns": len(columns),
+        "capped": sum(_is_over(column, cap) for column in report["columns_before_merging"]),
+    }
+    shares = [column["largest_share"]["share"] for column in columns if column["largest_share"] is not None]
+    ranks = [column["rank_correlation"] for column in columns if column["rank_correlation"] is not None]
+    for name, values in (("largest_share_milli", shares), ("largest_rank_milli", ranks)):
+        if values:
+            # The meter's four digits, exactly: 1000 × 0.556 is a little more than 556 in binary.
+            counts[name] = math.ceil(round(10_000 * max(values)) / 10)
+    return counts
+
+
+def _is_over(column: Mapping[str, Any], cap: Mapping[str, float]) -> bool:
+    findings = [column[name] for name in ("largest_share", "most_telling") if column[name] is not None]
+    return (column["rank_correlation"] or 0.0) > cap["max_rank_correlation"] or any(
+        item["share"] > max(cap["max_share"], item["base_share"]) for item in findings
+    )
 
 
 def sum_codes(evidence: npt.NDArray[np.float32], base_rate: float) -> tuple[npt.NDArray[np.int16], int]:

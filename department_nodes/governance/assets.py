@@ -67,7 +67,8 @@ def sign_registration(
         write_atomically(home.path / ASSET_FILE, signed.to_bytes(), 0o644)
         with transaction(engine.db) as session:
             counts = {"revision": revision, "people": asset.people, "withdrawn": int(withdrawn)}
-            record(session, Event(EventType.ASSET_SIGNED, now_s, counts=counts))
+            named = (f"{asset.owner}/{asset.dataset}",)
+            record(session, Event(EventType.ASSET_SIGNED, now_s, counts=counts, assets=named))
         return signed
 
 

@@ -81,7 +81,7 @@ def draft_request(engine: NodeEngine, client: CoordinatorClient, grant: Grant | 
         raise DoudiError(
             "request.not_as_asked", "the coordinator made another request than was drafted", "Ask the centre."
         )
-    _record(engine, EventType.REQUEST_DRAFTED, answer.number, grant.project_id, answer.grant_hash)
+    _record(engine, EventType.REQUEST_DRAFTED, answer.number, grant.project_id, answer.grant_hash, grant.purpose)
     return answer
 
 
@@ -159,7 +159,8 @@ def refuse_request(
     """Refuse a request for this department, which ends it; the reason goes to the others."""
     answer = client.post(f"{PATH}/{fetched.number}/decisions", {"decision": "refuse", "reason": reason})
     grant = fetched.signed.grant
-    _record(engine, EventType.REQUEST_REFUSED, fetched.number, grant.project_id, fetched.signed.grant_hash)
+    grant_hash = fetched.signed.grant_hash
+    _record(engine, EventType.REQUEST_REFUSED, fetched.number, grant.project_id, grant_hash, grant.purpose)
     return _parse(RequestAnswer, answer)
 
 
@@ -183,10 +184,17 @@ def _people(signed: SignedGrant, needed: RequiredSignatures) -> set[str]:
     return people
 
 
-def _record(engine: NodeEngine, kind: EventType, number: int, project_id: str, grant_hash: str) -> None:
+def _record(
+    engine: NodeEngine, kind: EventType, number: int, project_id: str, grant_hash: str, purpose: str = ""
+) -> None:
     with transaction(engine.db) as session:
         event = Event(
-            kind, int(engine.clock()), project_id=project_id, grant_hash=grant_hash, counts={"request": number}
+            kind,
+            int(engine.clock()),
+            project_id=project_id,
+            grant_hash=grant_hash,
+            counts={"request": number},
+            purpose=purpose,
         )
         record(session, event)
 

@@ -96,5 +96,7 @@ def finish_line_step(session: Session, request: Request, result: StepResult, now
             step=request.step.value,
             grant_hash=request.grant_hash,
             counts={"bytes": len(adopted.document)},
+            round=request.round,
+            hashes={"model": adopted.digest},
         ),
     )

@@ -11,7 +11,7 @@ from department_nodes.config import NodeConfig
 from department_nodes.extract import ExtractCache
 from department_nodes.guard import Request
 from department_nodes.steps.accounts import Accounts
-from department_nodes.store.journal import Event
+from department_nodes.store.journal import Event, EventType
 
 if TYPE_CHECKING:
     from department_nodes.lines.start import StartingModel
@@ -107,6 +107,24 @@ class StepContext:
         header = self.header(step, sender, self.config.department, count)
         sender_key = bytes.fromhex(self.request.grant.participant(sender).identity_key)
         return open_envelope(envelope, header, self.keys.sealing, sender_key)
+
+    def event(
+        self, kind: EventType, counts: Mapping[str, int], hashes: Mapping[str, str] | None = None, **more: Any
+    ) -> Event:
+        """Return an event of this step, to be recorded with the reply."""
+        manifest = self.request.manifest
+        return Event(
+            kind,
+            self.now_s,
+            project_id=self.request.project_id,
+            run_id=manifest.run_id,
+            attempt=manifest.attempt,
+            step=self.request.step.value,
+            grant_hash=self.request.grant_hash,
+            counts=counts,
+            hashes=hashes or {},
+            **more,
+        )
 
     def binding(self, what: str) -> bytes:
         """Return the bytes that bind cells and masks to this attempt and to their use."""

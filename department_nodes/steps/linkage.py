@@ -17,9 +17,11 @@ from crypto.errors import DoudiError
 from department_nodes.extract import Extract
 from department_nodes.lines.released_bits import ROWS_VALUE
 from department_nodes.steps.context import StepContext, StepResult
+from department_nodes.store.journal import EventType
 from policies.contracts.steps import Step
 
 LINKAGE_VALUE = "linkage"
+LIST_SALT_VALUE = "list-salt"
 PSEUDONYMS_VALUE = "pseudonyms"
 POINT_BYTES = oprf.POINT_BYTES
 UInt32Array = np.ndarray[Any, np.dtype[np.uint32]]
@@ -96,6 +98,10 @@ def finish(context: StepContext, scalar: bytes) -> StepResult:
     rows = order[np.asarray(permutation, np.int64)]
     result = StepResult(facts={"people": people, "holders": len(holders)})
     result.values[PSEUDONYMS_VALUE] = in_byte_order + rows.astype(np.uint32).tobytes()
+    # Kept sealed beside the list for as long as the list is: with both, the department can show what it sent.
+    result.values[LIST_SALT_VALUE] = salt = os.urandom(32)
+    commitment = list_commitment(salt, in_byte_order)
+    result.events.append(context.event(EventType.LIST_COMMITTED, {"people": people}, {"list": commitment}))
     result.send("pseudonyms", in_byte_order, "coordinator", "pseudonyms", people)
     return result
 
@@ -116,6 +122,11 @@ def linked_extract(context: StepContext) -> Extract:
     if rows_digest(extract) != context.value(ROWS_VALUE):
         raise DoudiError("extract.changed", "the extract's people changed after the linkage", "Start a new run.")
     return extract
+
+
+def list_commitment(salt: bytes, pseudonyms: bytes) -> str:
+    """Return the commitment to a list of pseudonyms in byte order, hexadecimal; without the salt it says nothing about them."""
+    return hashlib.sha256(b"doudi-list-v1\x00" + salt + pseudonyms).hexdigest()
 
 
 def rows_digest(extract: Extract) -> bytes:

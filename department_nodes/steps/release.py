@@ -5,6 +5,7 @@ move one to another slot, for a cell opens only with the pseudonym the lead seal
 commitment. The lead: the pseudonyms of the union, which it needs as keys of the bits outside its register.
 """
 
+import hashlib
 import hmac
 import os
 import struct
@@ -12,6 +13,7 @@ import struct
 import numpy as np
 
 from crypto import merkle
+from crypto.canonical import canonical_json
 from crypto.cells import generate_cell_key, seal_cells
 from crypto.errors import DoudiError
 from department_nodes.home import NodeHome
@@ -19,6 +21,7 @@ from department_nodes.labels import LabelOffice, read_register
 from department_nodes.lines.released_bits import BITS_VALUE, pack_bits
 from department_nodes.steps.context import StepContext, StepResult, distinct_names
 from department_nodes.steps.linkage import POINT_BYTES, linked_extract, own_pseudonyms
+from department_nodes.store.journal import EventType
 from department_nodes.store.vault import OPENING_VALUE
 from policies.contracts.grant import Operation
 from policies.contracts.steps import Step
@@ -73,11 +76,25 @@ def release(context: StepContext, home: NodeHome) -> StepResult:
         result.values[BITS_VALUE] = pack_bits(own_bits, own_flags)
     result.values[OPENING_VALUE] = opening_key + labels.tobytes() + bits.tobytes() + flags.tobytes()
     result.send("cells", cells.tobytes(), "coordinator", "sealed label bits", slots)
-    result.send("commitment", merkle.root(leaves), "coordinator", "commitment to the labels", slots)
+    commitment = merkle.root(leaves)
+    result.send("commitment", commitment, "coordinator", "commitment to the labels", slots)
+    counts = {
+        "slots": slots,
+        "households": len(register.households),
+        "epsilon_milli": grant.label.epsilon_milli,
+    }
+    period = period_digest(grant.project_id, grant.label.target, grant.label.label_period)
+    hashes = {"commitment": commitment.hex(), "period": period}
+    result.events.append(context.event(EventType.LABELS_RELEASED, counts, hashes))
     for department in receivers:
         envelope = context.seal(Step.RELEASE, department, slots, key)
         result.send(f"cell-key/{department}", envelope, department, "key of the label bits", 1)
     return result
+
+
+def period_digest(project_id: str, target: str, label_period: str) -> str:
+    """Return the name of what is charged once, hexadecimal: who has the grant recognises it. Nothing in it is secret."""
+    return hashlib.sha256(b"doudi-label-period-v1\x00" + canonical_json([project_id, target, label_period])).hexdigest()
 
 
 def opening_salt(opening_key: bytes, slot: int) -> bytes:

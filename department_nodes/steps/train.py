@@ -18,17 +18,19 @@ from crypto.masking import mask_vector
 from crypto.randomised_response import debias, keep_threshold
 from department_nodes.evidence.disclosure import DisclosureCap
 from department_nodes.evidence.levels import SUM_BITS_PER_PERSON, level_bits
-from department_nodes.evidence.outcome import LevelRules, evidence_levels, sum_codes
+from department_nodes.evidence.outcome import LevelRules, evidence_levels, meter_counts, sum_codes
 from department_nodes.extract import Extract
 from department_nodes.lines.released_bits import BITS_VALUE, pack_bits
 from department_nodes.lines.start import StartingModel, train_evidence
 from department_nodes.steps.context import StepContext, StepResult
 from department_nodes.steps.linkage import POINT_BYTES, linked_extract, own_pseudonyms
+from department_nodes.store.journal import Event, EventType
 from department_nodes.training.evidence_model import TrainingSettings
 from policies.contracts.grant import Grant, Operation
 from policies.contracts.steps import Step
 
 MODEL_VALUE = "model"
+LEVELS_CODE, SUM_CODE = "evidence.levels", "evidence.masked_sum"
 FloatArray = np.ndarray[Any, np.dtype[np.float32]]
 
 
@@ -148,6 +150,7 @@ def _add_evidence(
             raise
         # The run goes on without this department; a sum-only run of its own stays possible.
         result.facts["evidence_withheld"] = error.code
+        result.events.append(_released(context, {"slots": slots}, error.code, EventType.EVIDENCE_WITHHELD))
         return
     result.reports["disclosure"] = outcome.report
     total_bits = level_bits(outcome.level_count) + (SUM_BITS_PER_PERSON if context.request.mode == "both" else 0)
@@ -161,6 +164,8 @@ def _add_evidence(
     lead = context.request.grant.lead.department
     result.send("evidence", cells.tobytes(), lead, "evidence levels", slots)
     result.send("evidence-key", context.seal("train-evidence", lead, slots, key), lead, "key of the evidence", 1)
+    counts = {"slots": slots, "held": len(training.slots), **meter_counts(outcome.report)}
+    result.events.append(_released(context, counts, LEVELS_CODE))
 
 
 def _add_sum(
@@ -172,7 +177,8 @@ def _add_sum(
     finished = context.request.terms.get("departments")
     if not isinstance(finished, list) or sorted(map(str, finished)) != sorted(supporting):
         if context.request.mode == "both":
-            result.facts["sum_withheld"] = "sum_only.department_missing"
+            result.facts["sum_withheld"] = code = "sum_only.department_missing"
+            result.events.append(_released(context, {"slots": slots}, code, EventType.EVIDENCE_WITHHELD))
             return
         raise DoudiError("sum_only.department_missing", "a department of the grant is missing: no sum is taken")
     context.accounts.bind_sum_set(grant.label.target, grant.label.label_period, supporting)
@@ -191,6 +197,15 @@ def _add_sum(
     lead = grant.lead.department
     result.send("sum", cells.tobytes(), lead, "masked sum vector", slots)
     result.send("sum-key", context.seal("train-sum", lead, slots, key), lead, "key of the masked sum", 1)
+    result.events.append(_released(context, {"slots": slots, "held": len(training.slots)}, SUM_CODE))
+
+
+def _released(
+    context: StepContext, counts: dict[str, int], code: str, kind: EventType = EventType.EVIDENCE_RELEASED
+) -> Event:
+    """Return the event about evidence that leaves with this reply, or does not: how much, and for which purpose."""
+    asset = f"{context.config.department}/{context.request.me.dataset}"
+    return context.event(kind, counts, code=code, purpose=context.request.grant.purpose, assets=(asset,))
 
 
 def column_values(extract: Extract, columns: tuple[str, ...]) -> dict[str, np.ndarray[Any, Any]]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from line_region import Line
 from line_rounds_driver import RoundDriver
+from open_gate import UnsafeOpenGate
 from region import code_of, parts_of
 from sqlalchemy import select
 
@@ -214,7 +215,7 @@ def test_more_rounds_than_granted_are_refused_before_training(line, agreed):
 
 def test_a_seeded_noise_source_is_refused(line, agreed):
     name = line.parties[0]
-    unsafe = NodeEngine(line.homes[name], line.clock, UnsafeSeededNoise(1))
+    unsafe = NodeEngine(line.homes[name], line.clock, UnsafeSeededNoise(1), UnsafeOpenGate())
     driver = RoundDriver(line, *agreed)
     assert code_of(unsafe.answer(driver.request(Step.LINE_KEYS))) == "privacy.unsafe_randomness"
     unsafe.db.dispose()
