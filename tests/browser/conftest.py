@@ -2,6 +2,9 @@
 
 Chromium is the system's; where there is none, these tests are skipped by name. Screenshots go to `test-artefacts/`, which git
 ignores; DOUDI_TEST_PICTURES=1 keeps one of every page at both widths and in both languages.
+
+Hosts are busy and the browser works beside the tests: what a page shows is asked with `expect`, which waits for it, and what
+leads to another page goes through `navigation.py`.
 """
 
 import os
@@ -19,6 +22,7 @@ sys.path[:0] = [str(Path(__file__).parents[1] / "coordinator" / name) for name i
 
 from console_people import PASSWORD
 from console_server import ConsoleServer, fresh_code
+from navigation import follow
 from pictures import screenshot
 from working_server import working_server
 
@@ -32,6 +36,8 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+# As long as Playwright waits for everything else. What is there is found at once; only a failing test waits this long.
+EXPECT_TIMEOUT_MS = 30_000
 WIDTHS_PX = {360: 740, 1440: 900}
 LANGUAGES = ("zh", "en")
 # Pictures of every page at every width take a third of the time; the stations of the whole path are always kept.
@@ -67,8 +73,9 @@ def working_console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consol
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """The system's Chromium. It ends with the file: while it is open no other test of the process can run a loop of its own."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=EXPECT_TIMEOUT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
         yield browser
@@ -117,22 +124,26 @@ def open_page(chromium: Any, console: ConsoleServer, complaints: list[str]) -> I
 
 @pytest.fixture
 def sign_in(console: ConsoleServer) -> Callable[..., None]:
-    """Return a function that signs a role's person in through the forms, on a page that shows the first of them."""
+    """Return a function that signs a role's person in through the forms, on a page that shows the first of them.
+
+    It returns when the page that the person came for is there.
+    """
 
     def through_the_forms(page: Any, role: str) -> None:
         person = console.people[role]
         page.get_by_label(re.compile("Login name|登录名")).fill(person.login_name)
         page.get_by_label(re.compile("Password|密码")).fill(PASSWORD)
-        page.locator("main button").click()
+        follow(page, page.locator("main button"))
+        # Only now: a code is worth nothing any more a minute after it was made, however long the password's page took.
         page.locator("#field-code").fill(fresh_code(console, role))
-        page.locator("main button").click()
+        follow(page, page.locator("main button"))
 
     return through_the_forms
 
 
 @pytest.fixture
 def check_accessible() -> Callable[..., None]:
-    """Return a function that checks the page as it stands at both widths and in both languages.
+    """Return a function that checks the page as it stands at both widths and in both languages: come to it with `follow`.
 
     No violation of WCAG 2.1 A and AA (axe), and nothing wider than the screen. `here=True`: the page answers a form and cannot be
     asked for again, so it is checked in the language it has.
@@ -149,6 +160,7 @@ def check_accessible() -> Callable[..., None]:
                 page.goto(address)
             for width_px, height_px in WIDTHS_PX.items():
                 page.set_viewport_size({"width": width_px, "height": height_px})
+                page.wait_for_function("width => window.innerWidth === width", arg=width_px)
                 if os.environ.get(PICTURES_VARIABLE):
                     screenshot(page, f"{shown}-{language}-{width_px}")
                 found = Axe().run(page, options={"runOnly": list(STANDARD)}).response["violations"]

@@ -1,11 +1,14 @@
 """Requests and grants in a real browser: accessible at every width, by keyboard, without a script, in both languages."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from console_server import ConsoleServer
 from governed_server import Requests, governed_server
+from navigation import follow, send_by_key
 from pictures import screenshot
+from playwright.sync_api import expect
 
 OTHERS = ("health", "housing", "tax")
 
@@ -67,16 +70,20 @@ def test_a_grant_is_accessible(open_page, check_accessible, governed, name, role
 
 def test_open_questions_and_tables_are_accessible(open_page, check_accessible, governed):
     page = open_page(f"/console/requests/{governed.numbers['submitted']}", role="centre_approver")
-    for summary in page.locator("details:not([open]) > summary").all():
-        if summary.is_visible():
-            summary.click()
+    # By their place among all of them: those that are closed get fewer with each one that is opened.
+    for question in page.locator("main details").all():
+        if question.get_attribute("open") is None:
+            question.locator("> summary").click()
+            expect(question).to_have_attribute("open", "")
+    expect(page.locator("main details:not([open])")).to_have_count(0)
     check_accessible(page, "request-all-open", here=True)
 
 
 def test_a_command_is_selected_with_one_click(open_page, governed):
     page = open_page(f"/console/requests/{governed.numbers['submitted']}", role="centre_approver")
     page.locator(".commands .command").last.click()
-    assert page.evaluate("getSelection().toString()") == f"doudi centre approve {governed.numbers['submitted']}"
+    command = f"doudi centre approve {governed.numbers['submitted']}"
+    page.wait_for_function("command => getSelection().toString() === command", arg=command)
 
 
 def test_the_keyboard_alone_is_enough_to_refuse(open_page, governed):
@@ -84,13 +91,15 @@ def test_the_keyboard_alone_is_enough_to_refuse(open_page, governed):
     page = open_page(f"/console/requests/{number}", role="centre_approver")
     page.locator("#refuse summary").focus()
     page.keyboard.press("Enter")
+    expect(page.locator("#refuse")).to_have_attribute("open", "")
     page.keyboard.press("Tab")
+    expect(page.locator("#refuse-reason")).to_be_focused()
     page.keyboard.type("Not within the purpose.")
     page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**?done=refused")
-    assert page.get_by_text("“Not within the purpose.”").is_visible()
-    assert page.locator(".head .badge").inner_text() == "Refused"
+    send_by_key(page)
+    expect(page).to_have_url(re.compile(r"\?done=refused$"))
+    expect(page.get_by_text("“Not within the purpose.”")).to_be_visible()
+    expect(page.locator(".head .badge")).to_have_text("Refused")
 
 
 @pytest.mark.parametrize("script", [True, False])
@@ -102,35 +111,37 @@ def test_a_request_is_made_corrected_compared_and_submitted(open_page, check_acc
     page.get_by_label("Monday").first.check()
     page.get_by_label("Begins at").first.fill("22:00")
     page.get_by_label("Ends at").first.fill("06:00")
-    page.get_by_role("button", name="Compare with the rules").click()
+    compare = page.get_by_role("button", name="Compare with the rules")
+    follow(page, compare)
     # The windows are wrong in themselves; the rules are asked once everything can be read.
-    assert page.locator("#error-window_1").is_visible()
+    expect(page.locator("#error-window_1")).to_be_visible()
     page.get_by_label("Ends at").first.fill("24:00")
-    page.get_by_role("button", name="Compare with the rules").click()
-    assert "at most 50" in page.locator("#error-runs").inner_text()
+    follow(page, compare)
+    expect(page.locator("#error-runs")).to_contain_text("at most 50")
     if script:
         check_accessible(page, "request-form-refused", here=True)
     # The summary leads to the field.
     page.get_by_role("alert").first.get_by_role("link").first.click()
-    assert page.url.endswith("#field-runs")
+    expect(page).to_have_url(re.compile(r"#field-runs$"))
+    expect(page.get_by_label("Number of runs")).to_be_focused()
     page.get_by_label("Number of runs").fill("5")
-    page.get_by_role("button", name="Compare with the rules").click()
-    assert page.get_by_text("Monday, 22:00 to 24:00 (UTC+08:00)").is_visible()
+    follow(page, compare)
+    expect(page.get_by_text("Monday, 22:00 to 24:00 (UTC+08:00)")).to_be_visible()
     if script:
         check_accessible(page, "request-preview", here=True)
-    page.get_by_role("button", name="Store as a draft").first.click()
-    page.wait_for_url("**?done=drafted")
-    page.get_by_role("button", name="Submit to owners and centre").click()
-    page.wait_for_url("**?done=submitted")
+    follow(page, page.get_by_role("button", name="Store as a draft").first)
+    expect(page).to_have_url(re.compile(r"\?done=drafted$"))
+    follow(page, page.get_by_role("button", name="Submit to owners and centre"))
+    expect(page).to_have_url(re.compile(r"\?done=submitted$"))
     screenshot(page, f"request-submitted-script-{script}")
-    assert page.locator(".head .badge").inner_text() == "Submitted"
+    expect(page.locator(".head .badge")).to_have_text("Submitted")
 
 
 def test_the_language_is_switched_on_a_request(open_page, governed):
     page = open_page(f"/console/requests/{governed.numbers['submitted']}", role="department_approver", language="zh")
-    assert page.get_by_text("授权只有经签署才会生效").is_visible()
-    page.get_by_role("link", name="English").click()
-    assert page.get_by_text("The grant becomes active only with signatures").is_visible()
+    expect(page.get_by_text("授权只有经签署才会生效")).to_be_visible()
+    follow(page, page.get_by_role("link", name="English"))
+    expect(page.get_by_text("The grant becomes active only with signatures")).to_be_visible()
 
 
 def test_a_person_asks_to_take_a_grant_back_and_gets_the_command(open_page, governed, check_accessible):
@@ -138,12 +149,14 @@ def test_a_person_asks_to_take_a_grant_back_and_gets_the_command(open_page, gove
     page = open_page(f"/console/grants/{number}", role="department_approver")
     page.locator("#revoke summary").click()
     check_accessible(page, "grant-take-back", here=True)
-    # Without a reason the browser itself does not send it.
-    page.get_by_role("button", name="Record that we want to take it back").click()
-    assert page.url.endswith(f"/grants/{number}")
+    # Without a reason the browser itself does not send it: it leads to the field instead.
+    record = page.get_by_role("button", name="Record that we want to take it back")
+    record.click()
+    expect(page.locator("#field-why")).to_be_focused()
+    expect(page).to_have_url(re.compile(rf"/grants/{number}$"))
     page.locator("#field-why").select_option("purpose_ended")
-    page.get_by_role("button", name="Record that we want to take it back").click()
-    page.wait_for_url("**?done=wished")
-    assert page.get_by_text(f"doudi node revoke {number} --reason purpose_ended").is_visible()
-    assert page.locator(".head .badge").inner_text() == "Active"
+    follow(page, record)
+    expect(page).to_have_url(re.compile(r"\?done=wished$"))
+    expect(page.get_by_text(f"doudi node revoke {number} --reason purpose_ended")).to_be_visible()
+    expect(page.locator(".head .badge")).to_have_text("Active")
     screenshot(page, "grant-wished")

@@ -1,6 +1,8 @@
 """Departments, the own node and the catalogue in a real browser."""
 
 import pytest
+from navigation import follow
+from playwright.sync_api import expect
 
 
 @pytest.fixture
@@ -36,31 +38,31 @@ def test_the_home_page_with_work_is_accessible(open_page, check_accessible, role
 
 def test_from_the_list_to_what_left_a_node(open_page):
     page = open_page("/console/parties", role="auditor")
-    page.get_by_role("link", name="Tax", exact=True).click()
-    assert page.get_by_role("img", name="Budgets in ε").is_visible()
-    page.get_by_role("link", name="All 120 rows of the newest report").click()
-    page.get_by_role("link", name="Next page").click()
-    page.get_by_role("link", name="Next page").click()
-    assert page.get_by_text("Rows 101 to 120 of 120").is_visible()
-    assert page.get_by_role("link", name="Next page").count() == 0
-    page.get_by_role("link", name="First page").click()
-    assert page.get_by_text("Rows 1 to 50 of 120").is_visible()
+    follow(page, page.get_by_role("link", name="Tax", exact=True))
+    expect(page.get_by_role("img", name="Budgets in ε")).to_be_visible()
+    follow(page, page.get_by_role("link", name="All 120 rows of the newest report"))
+    follow(page, page.get_by_role("link", name="Next page"))
+    expect(page.get_by_text("Rows 51 to 100 of 120")).to_be_visible()
+    follow(page, page.get_by_role("link", name="Next page"))
+    expect(page.get_by_text("Rows 101 to 120 of 120")).to_be_visible()
+    expect(page.get_by_role("link", name="Next page")).to_have_count(0)
+    follow(page, page.get_by_role("link", name="First page"))
+    expect(page.get_by_text("Rows 1 to 50 of 120")).to_be_visible()
 
 
 def test_the_catalogue_is_narrowed_without_a_script(open_page):
     page = open_page("/console/catalogue", role="department_it", java_script_enabled=False)
     page.get_by_label("Owner").select_option("health")
     page.get_by_label("Part of the data set's name").fill("disab")
-    page.get_by_role("button", name="Show").click()
-    links = page.locator("main table a")
-    assert [links.nth(number).inner_text() for number in range(links.count())] == ["Disability"]
+    follow(page, page.get_by_role("button", name="Show"))
+    expect(page.locator("main table a")).to_have_text(["Disability"])
     # What was chosen is still chosen.
-    assert page.get_by_label("Owner").input_value() == "health"
-    page.get_by_role("link", name="Show all").click()
-    assert page.locator("main table a").count() == 7
+    expect(page.get_by_label("Owner")).to_have_value("health")
+    follow(page, page.get_by_role("link", name="Show all"))
+    expect(page.locator("main table a")).to_have_count(7)
 
 
 def test_a_fingerprint_is_text_that_can_be_read_out(open_page, working_console):
     card = working_console.prepared.world.card("tax")
     page = open_page("/console/parties/tax", role="department_it", width_px=360)
-    assert page.locator(".print .card-print").inner_text() == card.fingerprint()
+    expect(page.locator(".print .card-print")).to_have_text(card.fingerprint(), use_inner_text=True)

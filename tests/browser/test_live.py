@@ -1,5 +1,7 @@
 """live.js with the real file and the console's policy; page and stream are the test's own."""
 
+from playwright.sync_api import expect
+
 from coordinator.console.security import HEADERS
 from coordinator.console.static_files import static_address
 
@@ -24,11 +26,12 @@ def test_values_change_as_text_and_nothing_else_does(open_page):
         lambda route: route.fulfill(content_type="text/html", body=shown, headers=dict(HEADERS)),
     )
     page.goto("/console/live-page")
-    page.locator("#end").wait_for(state="visible")
-    assert page.locator("#steps").inner_text() == "3"
-    assert page.locator("#bar").get_attribute("value") == "3"
-    assert page.locator("#outside").inner_text() == "1"
+    # Everything before the end has come when the end is shown.
+    expect(page.locator("#end")).to_be_visible()
+    expect(page.locator("#steps")).to_have_text("3")
+    expect(page.locator("#bar")).to_have_attribute("value", "3")
+    expect(page.locator("#outside")).to_have_text("1")
     # A stream can change what a page says, and never where it leads or what it runs.
-    assert page.locator("#link").get_attribute("href") == "/console"
-    assert page.locator("#text").inner_text() == "<img src=x onerror=alert(1)>"
-    assert page.locator("img").count() == 0
+    expect(page.locator("#link")).to_have_attribute("href", "/console")
+    expect(page.locator("#text")).to_have_text("<img src=x onerror=alert(1)>")
+    expect(page.locator("img")).to_have_count(0)

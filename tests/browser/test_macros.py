@@ -4,6 +4,7 @@ import time
 
 from jinja2 import ChoiceLoader, DictLoader
 from markupsafe import Markup
+from playwright.sync_api import expect
 
 from coordinator.console.charts import Bar, Budget, Series
 from coordinator.console.diffs import diff_lines
@@ -86,4 +87,5 @@ def test_every_macro_is_accessible(open_page, check_accessible):
     check_accessible(page, "macros", here=True)
     for question in page.locator("details > summary").all():
         question.click()
+    expect(page.locator("details:not([open])")).to_have_count(0)
     check_accessible(page, "macros-open", here=True)

@@ -14,7 +14,9 @@ from typing import Any
 
 import pyotp
 import pytest
+from navigation import follow
 from pictures import ARTEFACTS
+from playwright.sync_api import expect
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "simulation"))
 
@@ -89,15 +91,15 @@ class People:
         page = self.page_of(name, language)
         page.goto("/console/enrol")
         page.locator("#field-code").fill(code)
-        page.locator("main button").click()
+        follow(page, page.locator("main button"))
         secret = page.locator(".secret").inner_text().replace(" ", "")
         page.locator("#field-password").fill(PASSWORD)
         page.locator("#field-password_again").fill(PASSWORD)
         page.locator("#field-totp_code").fill(pyotp.TOTP(secret).now())
-        page.locator("main button").click()
-        assert page.locator(".codes li").count() == 10
-        page.locator("main .buttons a").click()
-        page.wait_for_url("**/console")
+        follow(page, page.locator("main button"))
+        expect(page.locator(".codes li")).to_have_count(10)
+        follow(page, page.locator("main .buttons a"))
+        expect(page).to_have_url(f"{self.url}/console")
         return page
 
     def station(self, page: Any, name: str) -> None:
@@ -157,7 +159,7 @@ def test_a_grant_from_the_first_account_to_its_revocation(cluster: ClusterWithCo
         cluster.start_run(LEAD, PROJECT, "evidence")
     lead.goto("/console/runs")
     people.station(lead, "runs-after-the-revocation")
-    assert lead.locator("tbody tr").count() == 1
+    expect(lead.locator("tbody tr")).to_have_count(1)
 
 
 def _accounts(people: People, officer: Any) -> tuple[Any, Any, Any]:
@@ -173,17 +175,18 @@ def _accounts(people: People, officer: Any) -> tuple[Any, Any, Any]:
         officer.get_by_label("Login name").fill(name)
         officer.locator("#field-party").select_option(party)
         officer.locator(f'input[name=roles][value="{role}"]').check()
-        officer.locator("main form button.primary").click()
+        follow(officer, officer.locator("main form button.primary"))
         code = officer.locator(".secret").inner_text()
         pages.append(people.enrol(name, code, language))
         # The code was shown once and counts once.
         officer.reload()
+        expect(officer).to_have_url(re.compile(r"/console/accounts/\d+$"))
         assert code not in officer.content()
     officer.goto("/console/accounts")
     people.station(officer, "accounts")
-    assert officer.locator("tbody tr").count() == 4
+    expect(officer.locator("tbody tr")).to_have_count(4)
     approver, lead, owner = pages
-    assert owner.locator("h1").inner_text() == "首页"
+    expect(owner.locator("h1")).to_have_text("首页")
     people.station(owner, "owner-home")
     return approver, lead, owner
 
@@ -192,27 +195,27 @@ def _see_the_catalogue(people: People, lead: Any) -> None:
     """What the nodes registered with `doudi node register-asset` is in everybody's catalogue."""
     lead.goto("/console/catalogue")
     people.station(lead, "catalogue")
-    assert lead.locator("tbody tr").count() == len(DEPARTMENTS)
-    assert "Social assistance" in lead.locator("tbody").inner_text()
+    expect(lead.locator("tbody tr")).to_have_count(len(DEPARTMENTS))
+    expect(lead.locator("tbody")).to_contain_text("Social assistance", use_inner_text=True)
 
 
 def _ask(people: People, lead: Any) -> int:
     """The lead's IT asks for the supporting departments' data, sees it beside the tiers, and submits."""
     lead.goto("/console/requests")
-    lead.get_by_role("link", name="New request").click()
+    follow(lead, lead.get_by_role("link", name="New request"))
     for name in SUPPORTING:
         lead.locator(f'input[name=supporting][value="{name}"]').check()
     lead.get_by_label("Label period").fill("2024")
     lead.get_by_label("Number of runs").fill("3")
     lead.get_by_label("Evidence bits per person and year, at most").fill("400")
     people.station(lead, "new-request")
-    lead.get_by_role("button", name="Compare with the rules").click()
-    assert lead.get_by_text("within all rules").is_visible()
+    follow(lead, lead.get_by_role("button", name="Compare with the rules"))
+    expect(lead.get_by_text("within all rules")).to_be_visible()
     people.station(lead, "request-beside-the-rules")
-    lead.get_by_role("button", name="Store as a draft").first.click()
-    lead.wait_for_url("**?done=drafted")
-    lead.get_by_role("button", name="Submit to owners and centre").click()
-    lead.wait_for_url("**?done=submitted")
+    follow(lead, lead.get_by_role("button", name="Store as a draft").first)
+    expect(lead).to_have_url(re.compile(r"\?done=drafted$"))
+    follow(lead, lead.get_by_role("button", name="Submit to owners and centre"))
+    expect(lead).to_have_url(re.compile(r"\?done=submitted$"))
     people.station(lead, "request-submitted")
     found = re.search(r"/requests/(\d+)", lead.url)
     assert found is not None
@@ -222,41 +225,40 @@ def _ask(people: People, lead: Any) -> int:
 def _owners_approve(cluster: ClusterWithConsole, people: People, owner: Any, number: int) -> None:
     """An owner's steward reads the request, switches the language, approves at the console, and signs at the node."""
     owner.goto("/console")
-    owner.get_by_role("link", name=re.compile(rf"第 {number} 号")).click()
+    follow(owner, owner.get_by_role("link", name=re.compile(rf"第 {number} 号")))
     people.station(owner, "request-at-the-owner-in-chinese")
-    assert owner.get_by_text(f"doudi node approve {number}", exact=True).first.is_visible()
-    owner.get_by_role("link", name="English").click()
-    assert owner.locator("h1").inner_text().startswith(f"Request {number}")
+    expect(owner.get_by_text(f"doudi node approve {number}", exact=True).first).to_be_visible()
+    follow(owner, owner.get_by_role("link", name="English"))
+    expect(owner.locator("h1")).to_have_text(re.compile(rf"^\s*Request {number}\b"))
     owner.locator("#approve summary").click()
-    owner.get_by_role("button", name="Record my approval").click()
-    owner.wait_for_url("**?done=approved")
-    assert _state(owner) == "Submitted"
+    follow(owner, owner.get_by_role("button", name="Record my approval"))
+    expect(owner).to_have_url(re.compile(r"\?done=approved$"))
+    _expect_state(owner, "Submitted")
     for name in DEPARTMENTS:
         cluster.node(name, "approve", str(number), "--yes")
     owner.reload()
     people.station(owner, "signed-by-all-owners")
-    assert _state(owner) == "Submitted"
+    _expect_state(owner, "Submitted")
 
 
 def _centre_decides(cluster: ClusterWithConsole, people: People, approver: Any, number: int) -> None:
     """The console's button records the centre's decision; the signature on the officer's device makes the grant active."""
     approver.goto("/console/requests")
-    approver.locator(f'a[href="/console/requests/{number}"]').click()
+    follow(approver, approver.locator(f'a[href="/console/requests/{number}"]'))
     approver.locator("#approve summary").click()
     approver.locator("#approve-note").fill("Agreed at the centre's meeting.")
     people.station(approver, "request-at-the-centre")
-    approver.get_by_role("button", name="Record my approval").click()
-    approver.wait_for_url("**?done=approved")
-    assert _state(approver) == "Granted, not active"
-    command = approver.locator(".commands .command").last.inner_text()
-    assert command == f"doudi centre approve {number}"
+    follow(approver, approver.get_by_role("button", name="Record my approval"))
+    expect(approver).to_have_url(re.compile(r"\?done=approved$"))
+    _expect_state(approver, "Granted, not active")
+    expect(approver.locator(".commands .command").last).to_have_text(f"doudi centre approve {number}")
     people.station(approver, "granted-and-not-active")
     with pytest.raises(DoudiError, match=r"grant\.signature_missing|has not signed|signature"):
         cluster.start_run(LEAD, PROJECT, "evidence")
     cluster.centre_command("approve", str(number), "--yes")
     approver.reload()
-    assert _state(approver) == "Active"
-    approver.get_by_role("link", name="Grant, runs and revocation").click()
+    _expect_state(approver, "Active")
+    follow(approver, approver.get_by_role("link", name="Grant, runs and revocation"))
     people.station(approver, "grant-active")
 
 
@@ -265,36 +267,37 @@ def _run(cluster: ClusterWithConsole, people: People, lead: Any) -> str:
     run_id = cluster.start_run(LEAD, PROJECT, "evidence")
     lead.goto(f"/console/runs/{run_id}")
     people.station(lead, "run-gathers-keys")
-    before = lead.locator(".run-state").inner_text()
+    state, progress = lead.locator(".run-state"), lead.locator(".progress progress")
+    before = state.inner_text()
     cluster.schedule(run_id)
-    _wait(lead, "before => document.querySelector('.run-state').innerText !== before", before)
+    expect(state).not_to_have_text(before)
+    # Once it waits for its turn, the page has a row for each department. It is not loaded again after this: before its first
+    # answer the run has its processes to start, so that all of its answers are still to come.
     lead.reload()
-    _wait(lead, "() => document.querySelector('progress') !== null && document.querySelector('progress').value > 0")
-    # Once it is under way, the page has a row for each department.
-    lead.reload()
-    assert lead.locator(".step-state").count() >= len(DEPARTMENTS)
-    seen = lead.evaluate("document.querySelector('progress').value")
-    people.station(lead, "run-in-progress")
+    expect(lead.locator(".step-state").nth(len(DEPARTMENTS) - 1)).to_be_visible()
     lead.evaluate("window.neverLoadedAgain = true")
-    _wait(lead, "seen => document.querySelector('progress').value > seen", seen)
-    _wait(lead, "() => !document.querySelector('[data-live-end]').hidden")
+    expect(progress).not_to_have_attribute("value", "0", timeout=RUN_TIMEOUT_MS)
+    people.station(lead, "run-in-progress")
+    ended = lead.get_by_role("link", name="Show how it ended")
+    expect(ended).to_be_visible(timeout=RUN_TIMEOUT_MS)
+    expect(progress).to_have_attribute("value", str(progress.get_attribute("max")))
     assert lead.evaluate("window.neverLoadedAgain") is True
     people.station(lead, "run-has-ended")
-    lead.get_by_role("link", name="Show how it ended").click()
-    assert lead.locator(".run-state").inner_text() == "finished"
+    follow(lead, ended)
+    expect(state).to_have_text("finished")
     return run_id
 
 
 def _see_the_results(people: People, approver: Any, run_id: str) -> None:
     """Everybody concerned sees the quality and the departments' contributions, as plots with their tables."""
     approver.goto("/console/runs")
-    approver.locator(f'a[href="/console/runs/{run_id}"]').first.click()
-    assert approver.locator("svg.chart").count() >= 2
+    follow(approver, approver.locator(f'a[href="/console/runs/{run_id}"]').first)
+    expect(approver.locator("svg.chart").nth(1)).to_be_visible()
     people.station(approver, "results")
     approver.goto(f"/console/runs/{run_id}?lang=zh")
     people.station(approver, "results-in-chinese")
     approver.goto("/console/grants?lang=en")
-    assert "1 / 3" in approver.locator("tbody").inner_text()
+    expect(approver.locator("tbody")).to_contain_text("1 / 3", use_inner_text=True)
     people.station(approver, "grants-with-one-run-used")
 
 
@@ -303,22 +306,18 @@ def _take_back(cluster: ClusterWithConsole, people: People, owner: Any, number: 
     owner.goto(f"/console/grants/{number}")
     owner.locator("#revoke summary").click()
     owner.locator("#field-why").select_option("consent_withdrawn")
-    owner.get_by_role("button", name="Record that we want to take it back").click()
-    owner.wait_for_url("**?done=wished")
+    follow(owner, owner.get_by_role("button", name="Record that we want to take it back"))
+    expect(owner).to_have_url(re.compile(r"\?done=wished$"))
     command = f"doudi node revoke {number} --reason consent_withdrawn"
-    assert owner.get_by_text(command, exact=True).is_visible()
-    assert _state(owner) == "Active"
+    expect(owner.get_by_text(command, exact=True)).to_be_visible()
+    _expect_state(owner, "Active")
     people.station(owner, "revocation-asked-for")
     cluster.node("tax", "revoke", str(number), "--reason", "consent_withdrawn", "--yes")
     owner.goto(f"/console/grants/{number}")
-    assert _state(owner) == "Revoked"
-    assert owner.get_by_text("taken back", exact=True).is_visible()
+    _expect_state(owner, "Revoked")
+    expect(owner.get_by_text("taken back", exact=True)).to_be_visible()
     people.station(owner, "revoked")
 
 
-def _state(page: Any) -> str:
-    return str(page.locator(".head .badge").inner_text())
-
-
-def _wait(page: Any, condition: str, argument: Any = None) -> None:
-    page.wait_for_function(condition, arg=argument, timeout=RUN_TIMEOUT_MS)
+def _expect_state(page: Any, state: str) -> None:
+    expect(page.locator(".head .badge")).to_have_text(state)
