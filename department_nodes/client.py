@@ -1,5 +1,8 @@
 """The node's way to the coordinator's API: signed requests over TLS. The coordinator's answers are untrusted input."""
 
+import contextlib
+import re
+import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +15,7 @@ from crypto.errors import DoudiError
 from policies.contracts.requests import sign_request
 
 HEADER_KEY = "Idempotency-Key"
+_CODE = re.compile(r"(?=.{1,80}$)[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
 NOTHING: Mapping[str, str] = {}
 
 
@@ -29,6 +33,7 @@ class CoordinatorClient:
         self._http = httpx.Client(base_url=url, verify=context, timeout=timeout_s, trust_env=False)
         self._party = party
         self._private = private
+        self._sockets: list[socket.socket] = []
 
     def get(self, path: str) -> Any:
         """Return the JSON answer of a GET."""
@@ -42,13 +47,29 @@ class CoordinatorClient:
         """Return the JSON answer of a POST. Under the same `key` the coordinator acts once and gives the same answer again."""
         return self._call("POST", path, canonical_json(document), {HEADER_KEY: key} if key else {})
 
+    def post_bytes(self, path: str, body: bytes) -> Any:
+        """Return the JSON answer of a POST of bytes that are no JSON."""
+        return self._call("POST", path, body, {"Content-Type": "application/octet-stream"})
+
     def put_bytes(self, path: str, body: bytes) -> Any:
         """Return the JSON answer of a PUT of a signed document."""
         return self._call("PUT", path, body)
 
+    def interrupt(self) -> None:
+        """End the call that another thread is waiting in: it raises `coordinator.unreachable`."""
+        for each in self._sockets:
+            # Closing would leave the other thread waiting; a connection that has ended wakes it.
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    def _connected(self, event: str, info: Mapping[str, Any]) -> None:
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            found = info["return_value"].get_extra_info("socket")
+            self._sockets = [each for each in self._sockets if each.fileno() >= 0] + [found]
 
     def _call(self, method: str, path: str, body: bytes, more: Mapping[str, str] = NOTHING) -> Any:
         response = self._send(method, path, body, more)
@@ -60,9 +81,12 @@ class CoordinatorClient:
     def _send(self, method: str, path: str, body: bytes, more: Mapping[str, str] = NOTHING) -> httpx.Response:
         headers = {**more, **sign_request(self._private, self._party, method, path, body, int(time.time()))}
         if body:
-            headers["Content-Type"] = "application/json"
+            headers.setdefault("Content-Type", "application/json")
         try:
-            response = self._http.request(method, path, content=body, headers=headers)
+            # The transport tells of each new connection (httpcore's trace), so that `interrupt` can end it.
+            response = self._http.request(
+                method, path, content=body, headers=headers, extensions={"trace": self._connected}
+            )
         except httpx.HTTPError as error:
             raise DoudiError(
                 "coordinator.unreachable",
@@ -78,7 +102,10 @@ def _problem(response: httpx.Response) -> DoudiError:
     """Return the coordinator's problem document (RFC 9457) as an error."""
     try:
         document = response.json()
-        code = str(document["type"]).removeprefix("urn:doudi:")[:80]
+        code = str(document["type"]).removeprefix("urn:doudi:")
+        if not _CODE.fullmatch(code):
+            # A code goes into this node's journal, which has no room for anybody's text.
+            raise ValueError
         return DoudiError(code, str(document.get("detail", ""))[:500], str(document.get("next_step", ""))[:500])
     except (ValueError, KeyError, TypeError, AttributeError):
         return DoudiError("coordinator.bad_answer", f"the coordinator answered with status {response.status_code}")

@@ -62,6 +62,7 @@ class EventType(StrEnum):
     WITNESS_REFUSED = "witness.refused"
     WITNESS_OMISSION = "witness.omission"
     TERMS_ACCEPTED = "terms.accepted"
+    ALARM_ACKNOWLEDGED = "alarm.acknowledged"
 
 
 @dataclass(frozen=True)

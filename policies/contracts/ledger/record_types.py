@@ -127,6 +127,8 @@ _NODE = [
     _type("node.witness.refused", "code", "size seen_size", "root seen_root evidence"),
     _type("node.witness.omission", "code", "size first_sequence entries", "batch evidence"),
     _type("node.terms.accepted", "code", "number auditors witnesses faulty", "terms"),
+    # An officer has seen an alarm; the code says of which kind, or that the node follows the history that was offered.
+    _type("node.alarm.acknowledged", "code", "number", "evidence"),
 ]
 
 RECORD_TYPES: Mapping[str, RecordType] = {kind.name: kind for kind in (*_COORDINATOR, *_NODE)}
