@@ -26,8 +26,9 @@ from crypto.signing import SIGNATURE_BYTES, load_private_key, load_public_key, s
 
 LOG_KEY = 0x01
 WITNESS_KEY = 0x04
-MAX_NOTE_BYTES = 64 * 1024
-MAX_SIGNATURES = 128
+MAX_NOTE_BYTES = 256 * 1024
+# More witnesses than any centre has; their lines stay below the bytes.
+MAX_SIGNATURES = 1024
 MAX_NAME_CHARACTERS = 128
 MAX_SIZE = (1 << 63) - 1
 MAX_TIME_S = (1 << 63) - 1
@@ -132,7 +133,7 @@ def parse_vkey(text: str) -> NoteKey:
 
 
 def parse_note(data: bytes) -> Note:
-    """Return the untrusted note in `data`: at most 64 KiB and 1 to 128 signatures, none of them verified.
+    """Return the untrusted note in `data`: at most 256 KiB and 1 to 1024 signatures, none of them verified.
 
     There is one accepted encoding of each note: `parse_note(data).to_bytes()` is `data`. The text itself is not read:
     `parse_checkpoint` does that. Raises `CryptoError` "checkpoint.malformed".
@@ -201,7 +202,7 @@ def with_signatures(note: Note, signatures: Iterable[Signature]) -> Note:
     """Return the note with these signatures added, one per name and key hash.
 
     Of two cosignatures of one key the later stays, of two other signatures the first. Add verified ones only: a forged
-    later time would push out a true one. Raises `CryptoError` "checkpoint.malformed" above 128 signatures or 64 KiB.
+    later time would push out a true one. Raises `CryptoError` "checkpoint.malformed" above 1024 signatures or 256 KiB.
     """
     kept: dict[tuple[str, bytes], Signature] = {}
     for one in (*note.signatures, *signatures):

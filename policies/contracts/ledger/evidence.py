@@ -18,7 +18,7 @@ EvidenceKind = Literal["fork", "rollback", "bad_signature", "bad_proof", "omissi
 
 
 class WitnessEvidence(Document):
-    """`seen`: the checkpoint that the witness had accepted, `offered`: the one that it refused; both as notes, with signatures.
+    """`seen`: the checkpoint that the witness had accepted, `offered`: the one that it refused; notes with the log's signature.
 
     `proof`: the consistency proof that came with it, hashes in hexadecimal. `batch_id`, `first_sequence`, `entries`: of the batch
     that was left out, for an omission. Times are seconds since 1970 UTC.

@@ -57,8 +57,9 @@ class LedgerTerms(Document):
     origin: Origin
     log_key: KeyHex
     auditors: Annotated[tuple[AuditorCard, ...], Field(min_length=1, max_length=32)]
-    witnesses: Annotated[tuple[Witness, ...], Field(max_length=5_000)] = ()
-    tolerated_faulty_witnesses: Annotated[int, Field(ge=0, le=5_000)] = 0
+    # A checkpoint carries a line of each, and a note has room for this many.
+    witnesses: Annotated[tuple[Witness, ...], Field(max_length=1_000)] = ()
+    tolerated_faulty_witnesses: Annotated[int, Field(ge=0, le=1_000)] = 0
     checkpoint_max_age_s: Annotated[int, Field(ge=10, le=86_400)] = 300
 
     @model_validator(mode="after")
