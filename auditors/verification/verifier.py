@@ -1,0 +1,293 @@
+"""The verification of a mirror, step by step. Offline; findings are collected, none ends it while something is left to judge.
+
+(1) Terms: the chain from number 1, signed by the centre; the witnesses' keys are those on the departments' own cards.
+(2) The log's signature under the newest checkpoint and every other one: of the mirror, of earlier visits, from departments.
+(3) Witnesses: a quorum of the newest terms cosigned; every cosignature that is there is right.
+(4) The tree over all entries has the root that the log signed.
+(5) The tiles are those of this tree.
+(6) The batches cover the log, are what their producers signed, and leave out no number.
+(7) History: the tree contains every checkpoint that was seen before: at the last verification, at any visit, by a department; two
+    different ones of one size are a fork.
+(8) Age: witnesses had cosigned lately when the log was visited.
+
+A pass goes on from what was verified last, and becomes a full one wherever that cannot be confirmed.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+from auditors.home import Home
+from auditors.store import CHECKPOINT, CHECKPOINTS, WITNESSED, Store, StoreError, StoreState
+from auditors.terms_chain import TermsChain, compare_witness_cards, verify_terms
+from auditors.verification import history
+from auditors.verification.batches import BatchesState, BatchPass
+from auditors.verification.checkpoints import SeenCheckpoint, require_growing_keys, require_witnesses, verify_note
+from auditors.verification.findings import FindingExit, Findings, Severity, exit_code_of
+from auditors.verification.state import VerifiedState, load_batches, load_state, save_state
+from auditors.verification.tree import TreePass, root_from_tiles
+from auditors.verification.walk import EntryWalk
+from crypto.checkpoint import MAX_NOTE_BYTES, Checkpoint, Note, parse_note
+from crypto.errors import DoudiError
+from crypto.tiles import TILE_WIDTH
+from policies.contracts.ledger.placed import PAGE_BATCHES, PlacedBatch, page_path
+from policies.contracts.ledger.terms import LedgerTerms
+
+DAY_S = 86_400
+# Clocks of hosts differ by so much without anything being wrong.
+CLOCK_SKEW_S = 300
+ProgressOf = Callable[[int, int], None]
+"""Gets how many entries were read, of how many."""
+
+
+@dataclass
+class Verification:
+    """What came out. `entries`: read in this pass. `tree_s`: all of it but the signatures of batches: `signatures_s`."""
+
+    findings: Findings
+    chain: TermsChain | None = None
+    newest: Checkpoint | None = None
+    witnessed: SeenCheckpoint | None = None
+    batches: int = 0
+    entries: int = 0
+    full: bool = True
+    tree_s: float = 0.0
+    signatures_s: float = 0.0
+    signatures: int = 0
+    visited_at: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the command."""
+        return exit_code_of(self.findings)
+
+
+@dataclass
+class _Pass:
+    """One attempt over tree and batches."""
+
+    findings: Findings = field(default_factory=Findings)
+    roots: dict[int, bytes] = field(default_factory=dict)
+    root: bytes | None = None
+    sound: bool = False
+    batches: BatchesState = field(default_factory=BatchesState)
+    entries: int = 0
+    signatures_s: float = 0.0
+    signatures: int = 0
+
+
+def verify_store(
+    home: Home,
+    *,
+    department_files: Sequence[Path] = (),
+    full: bool = False,
+    max_age_s: int = DAY_S,
+    progress: ProgressOf = lambda done, total: None,
+) -> Verification:
+    """Return what the verification of an auditor's mirror finds, and keep what was verified for the next one.
+
+    `full`: use nothing of the last one. `max_age_s`: of the newest cosignatures at the time of the visit, while nothing waits for
+    newer ones. Raises `audit.no_card` without the centre's card, `audit.not_fetched` without a visit, "file.unwritable".
+    """
+    begun = time.perf_counter()
+    store, findings = home.store, Findings()
+    if not store.has(CHECKPOINT):
+        raise DoudiError("audit.not_fetched", "there is no mirror of the log", "Run `doudi audit fetch` first.")
+    result = Verification(findings)
+    before = load_state(home)
+    cards = home.cards()
+    visits = _visits(store, findings)
+    result.visited_at = visits.visits[-1].at if visits.visits else 0
+    chain = result.chain = verify_terms(store, cards, findings)  # (1)
+    if chain is None:
+        return result
+    compare_witness_cards(chain, cards, findings)
+    history.compare_terms(chain, before, findings)
+    if before is not None and before.origin != chain.origin:
+        before = None
+    newest, witnessed, seen = _seen(store, chain, before, full, findings)  # (2)
+    theirs = [one for path in department_files if (one := _of_department(path, chain, findings)) is not None]
+    if newest is None:
+        return result
+    require_growing_keys({one.place: one for one in (*seen, newest)}.values(), findings)
+    candidates = [one for one in (witnessed, newest) if one is not None]
+    result.witnessed = require_witnesses(candidates, WITNESSED, chain, findings)  # (3)
+    result.newest = newest.checkpoint
+    within = history.compare_departments(newest.checkpoint, result.visited_at, theirs, findings)
+    others = [(one.place, one.checkpoint) for one in (*seen, *within)]
+    if before is not None:
+        others.append(("verified.json", before.checkpoint()))
+    done = _pass(home, store, chain, newest.checkpoint, others, before, full, progress, result)  # (4), (5), (6)
+    findings.extend(done.findings)
+    if before is not None and not result.full:
+        known = {(one.code, one.place) for one in findings}
+        findings.extend(one for one in before.kept_findings() if (one.code, one.place) not in known)
+    right = done.root == newest.checkpoint.root
+    history.compare_checkpoints(newest.checkpoint, others, done.roots.get, right=right, findings=findings)  # (7)
+    history.compare_same_size((*seen, *within), findings)
+    history.compare_visits(visits, findings)
+    _check_age(result, newest, chain.newest, max_age_s)  # (8)
+    result.batches, result.entries = done.batches.number, done.entries
+    result.signatures_s, result.signatures = done.signatures_s, done.signatures
+    # What shows a changed past is found again each time, so nothing is kept that would pass over it.
+    spoiling = (one for one in findings if one.exit in (FindingExit.LOG, FindingExit.HISTORY))
+    if right and done.sound and all(one.severity is Severity.NOTICE for one in spoiling):
+        save_state(home, chain, newest.checkpoint, done.batches, findings)
+    result.tree_s = time.perf_counter() - begun - done.signatures_s
+    return result
+
+
+def _visits(store: Store, findings: Findings) -> StoreState:
+    try:
+        return store.state()
+    except StoreError as error:
+        findings.add(error.code, error.place)
+        return StoreState()
+
+
+def _seen(
+    store: Store, chain: TermsChain, before: VerifiedState | None, full: bool, findings: Findings
+) -> tuple[SeenCheckpoint | None, SeenCheckpoint | None, list[SeenCheckpoint]]:
+    """Return the newest checkpoint, the newest witnessed one, and every other one that was not compared before."""
+    newest = _of_store(store, CHECKPOINT, chain, findings)
+    witnessed = _of_store(store, WITNESSED, chain, findings) if store.has(WITNESSED) else None
+    others = [] if witnessed is None else [witnessed]
+    known = -1 if full or before is None else before.size
+    for place in store.checkpoint_places():
+        name = place.removeprefix(f"{CHECKPOINTS}/")
+        size = int(name.partition(".")[0])
+        if size < known and "." not in name:
+            continue
+        one = _of_store(store, place, chain, findings)
+        if one is not None and one.size != size:
+            findings.add("store.malformed", place)
+        elif one is not None:
+            others.append(one)
+    return newest, witnessed, others
+
+
+def _of_store(store: Store, place: str, chain: TermsChain, findings: Findings) -> SeenCheckpoint | None:
+    try:
+        note = store.note(place)
+    except StoreError as error:
+        findings.add(error.code, error.place)
+        return None
+    return verify_note(note, place, chain, findings)
+
+
+def _of_department(path: Path, chain: TermsChain, findings: Findings) -> SeenCheckpoint | None:
+    return verify_note(read_note_file(path), path.name, chain, findings)
+
+
+def read_note_file(path: Path) -> Note:
+    """Return the note in a file that somebody handed over; nothing of it is verified. Raises `document.unreadable`."""
+    try:
+        with path.open("rb") as file:
+            return parse_note(file.read(MAX_NOTE_BYTES + 1))
+    except (OSError, DoudiError):
+        raise DoudiError("document.unreadable", f"{path.name} is no checkpoint", "Check the file's name.") from None
+
+
+def _pass(
+    home: Home,
+    store: Store,
+    chain: TermsChain,
+    newest: Checkpoint,
+    others: Sequence[tuple[str, Checkpoint]],
+    before: VerifiedState | None,
+    full: bool,
+    progress: ProgressOf,
+    result: Verification,
+) -> _Pass:
+    sizes = [one.size for _, one in others if one.size <= newest.size]
+    if not full and before is not None and before.size <= newest.size:
+        batches = load_batches(home, before)
+        if batches is not None:
+            done = _go_on(store, chain, newest, sizes, before, batches, progress)
+            if done is not None:
+                result.full = False
+                return done
+    return _run(store, chain, newest, sizes, 0, BatchesState(), progress)
+
+
+def _go_on(
+    store: Store,
+    chain: TermsChain,
+    newest: Checkpoint,
+    sizes: Sequence[int],
+    before: VerifiedState,
+    batches: BatchesState,
+    progress: ProgressOf,
+) -> _Pass | None:
+    """Return the pass over what came since the last verification; `None` unless all that it rests on is confirmed."""
+    start = before.size // TILE_WIDTH * TILE_WIDTH
+    later = [size for size in sizes if size >= start]
+    try:
+        done = _run(store, chain, newest, [*later, before.size], start, batches, progress)
+        if done.root != newest.root or done.roots.get(before.size) != before.checkpoint().root:
+            return None
+        for size in {*sizes} - {*later}:
+            done.roots[size] = root_from_tiles(store, size, newest.root, newest.size)
+    except DoudiError:
+        # A tile of the verified part is missing or was changed: the full pass says what is wrong.
+        return None
+    return done
+
+
+def _run(
+    store: Store,
+    chain: TermsChain,
+    newest: Checkpoint,
+    sizes: Sequence[int],
+    start: int,
+    batches: BatchesState,
+    progress: ProgressOf,
+) -> _Pass:
+    done = _Pass(batches=batches)
+    tree = TreePass(store, done.findings, sizes, start)
+    walk = EntryWalk(store, tree, newest.size, done.findings, lambda read: progress(read - start, newest.size - start))
+    checks = BatchPass(chain, batches, done.findings)
+    checks.run(_batches(store, batches.number, done.findings), walk, newest.size)
+    walk.drain()
+    if not walk.broken:
+        done.root = tree.finish(newest.root)
+    done.roots = tree.roots
+    done.sound = checks.sound and not walk.broken
+    done.entries = tree.size - start
+    done.signatures_s, done.signatures = checks.signature_s, checks.signatures
+    return done
+
+
+def _batches(store: Store, start: int, findings: Findings) -> Iterator[tuple[int, PlacedBatch]]:
+    for number in count(start // PAGE_BATCHES):
+        if not store.has_page(number):
+            return
+        try:
+            page = store.page(number)
+        except StoreError as error:
+            findings.add(error.code, error.place)
+            continue
+        yield from ((at, one) for at, one in enumerate(page, start=number * PAGE_BATCHES) if at >= start)
+        if len(page) < PAGE_BATCHES and store.has_page(number + 1):
+            findings.add("store.missing", page_path(number))
+
+
+def _check_age(result: Verification, newest: SeenCheckpoint, terms: LedgerTerms, max_age_s: int) -> None:
+    """Judge the age of the witnesses' word at the time of the visit: a log that is shown frozen has old cosignatures only.
+
+    While entries wait for witnesses, their word must not be older than the terms allow for a step. A log into which nobody
+    wrote since is allowed `max_age_s`.
+    """
+    witnessed = result.witnessed
+    at = witnessed.witnessed_at(terms) if witnessed is not None else None
+    if witnessed is None or at is None or not result.visited_at:
+        return
+    age, allowed = result.visited_at - at, max_age_s
+    if newest.size > witnessed.size:
+        allowed = min(max_age_s, terms.checkpoint_max_age_s)
+    if age > allowed:
+        result.findings.add("witness.old", witnessed.place, age_s=age, allowed_s=allowed, size=witnessed.size)
+    if age < -CLOCK_SKEW_S:
+        result.findings.add("witness.future_time", witnessed.place, Severity.WARNING, ahead_s=-age, size=witnessed.size)
