@@ -14,7 +14,6 @@ from pydantic import BaseModel
 from sqlalchemy.exc import OperationalError
 from starlette.types import Lifespan
 
-from coordinator import events_api
 from coordinator.accounts import api as accounts_api
 from coordinator.accounts.parts import open_parts
 from coordinator.authorization import api as authorization_api
@@ -27,6 +26,9 @@ from coordinator.context import AppContext, RegisterFlowerNode
 from coordinator.db.session import Clock, open_engine, require_known_schema
 from coordinator.grants import api as grants_api
 from coordinator.idempotency import KeysAtWork
+from coordinator.ledger import api as ledger_api
+from coordinator.ledger import keeping_api, log_api
+from coordinator.ledger.parts import open_ledger
 from coordinator.openapi import describe, operation_id
 from coordinator.parties import api as parties_api
 from coordinator.parties.authentication import Authenticated
@@ -42,6 +44,7 @@ from coordinator.runs import api as runs_api
 from coordinator.runs import queue_api
 from coordinator.runs.scheduling import fail_overdue
 from crypto.errors import DoudiError
+from policies.contracts.ledger.batches import MAXIMUM_BATCH_BYTES
 
 HOUSEKEEPING_INTERVAL_S = 5.0
 API_VERSION = "1"
@@ -56,9 +59,13 @@ _ROUTERS = (
     runs_api.router,
     queue_api.router,
     reports_api.router,
-    events_api.router,
+    ledger_api.router,
+    keeping_api.router,
+    log_api.router,
     authorization_api.router,
 )
+# One address takes more than the common bound: a batch of a node that was cut off for long.
+_LARGER_BODIES = {("POST", ledger_api.BATCHES_PATH): MAXIMUM_BATCH_BYTES}
 
 logger = logging.getLogger(__name__)
 
@@ -90,13 +97,16 @@ def create_app(
     """Return the API over a database whose schema is this program's.
 
     `register_flower_node`: without it no department can be registered (`flower.unreachable`).
-    Raises `db.unknown_schema` or `policy.not_loadable`.
+    Raises `db.unknown_schema`, `policy.not_loadable`, or what `open_ledger` raises.
     """
     engine = open_engine(config.resolved_database_url)
     require_known_schema(engine)
     accounts = open_parts(config.home, config.accounts, config.oidc, engine)
     rules = RulesInForce()
-    context = AppContext(config, engine, clock, register_flower_node or _no_superlink, accounts, rules)
+    # Half of the connections at most wait for the log, so that nodes that wait never keep anybody from working.
+    most_waiting = config.limits.max_connections // 2
+    ledger = open_ledger(engine, clock, config.home, config.ledger, config.centre_keys, most_waiting)
+    context = AppContext(config, engine, clock, register_flower_node or _no_superlink, accounts, ledger, rules)
     with context.begin() as session:
         ensure_centre(session, config.centre_api_key)
         # Rules that cannot be used would deny every act; who starts the program should learn it and not the first caller.
@@ -105,6 +115,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         housekeeping = asyncio.create_task(_keep_house(context))
+        ledger.thread.start()
         if supervisor is not None:
             supervisor.start()
         try:
@@ -115,6 +126,7 @@ def create_app(
             housekeeping.cancel()
             with suppress(asyncio.CancelledError):
                 await housekeeping
+            await asyncio.to_thread(ledger.thread.stop)
             accounts.close()
             engine.dispose()
 
@@ -122,7 +134,7 @@ def create_app(
     app.state.context = context
     app.state.keys_at_work = KeysAtWork()
     app.state.request_bound = RequestBound(config.limits.max_requests_per_minute)
-    app.add_middleware(Border, max_body_bytes=config.limits.max_body_bytes, refusal=refusal)
+    app.add_middleware(Border, max_body_bytes=config.limits.max_body_bytes, refusal=refusal, larger=_LARGER_BODIES)
     answer_refusals(app, refusal)
     _add_api(app)
     mount_console(app)

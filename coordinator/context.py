@@ -1,7 +1,7 @@
 """What a request handler needs, made once in `app.create_app` and handed over through the application's state."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -13,6 +13,7 @@ from coordinator.accounts.parts import AccountParts
 from coordinator.authorization.rules_in_force import RulesInForce
 from coordinator.config import CoordinatorConfig
 from coordinator.db.session import Clock, begin, read
+from coordinator.ledger.parts import Ledger
 
 # Registers a node at the SuperLink: (name, OpenSSH public key). Doing it twice with the same key changes nothing; it
 # raises `DoudiError` when the SuperLink does not answer.
@@ -28,11 +29,15 @@ class AppContext:
     clock: Clock
     register_flower_node: RegisterFlowerNode
     accounts: AccountParts
+    ledger: Ledger
     rules: RulesInForce = field(default_factory=RulesInForce)
 
-    def begin(self) -> AbstractContextManager[Session]:
-        """Open a writing transaction."""
-        return begin(self.engine, self.clock)
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """Open a writing transaction. What it recorded is placed soon after it ended."""
+        with begin(self.engine, self.clock) as session:
+            yield session
+        self.ledger.notify()
 
     def read(self) -> AbstractContextManager[Session]:
         """Open a reading transaction."""

@@ -11,12 +11,15 @@ from pathlib import Path
 
 from coordinator.accounts.keys import new_account_key
 from coordinator.config import CONFIG_FILE, LOOPBACK, CoordinatorConfig, parse_config, write_config
-from coordinator.db.session import open_engine, upgrade
+from coordinator.db.session import begin, open_engine, upgrade
+from coordinator.ledger.founding import found_ledger, import_founding_terms, new_origin
+from coordinator.ledger.founding_auditor import make_founding_auditor
 from coordinator.private_files import make_folder, write_private
 from coordinator.tls import issue_certificates
 from crypto.errors import DoudiError
 from crypto.signing import generate_signing_key, signing_public_key
 from policies.contracts.cards import CentreCard
+from policies.contracts.ledger.terms import AuditorCard
 
 CENTRE_CARD_FILE = "centre-card.json"
 CA_FILE = "ca.crt"
@@ -39,6 +42,8 @@ class Installation:
     superlink_api_port: int
     step_timeout_s: int
     further_approvers: int = 0
+    # Who can open the ledger from its first record on; without one, keys for it are made in the officer's folder.
+    auditors: Sequence[AuditorCard] = ()
 
 
 def install(chosen: Installation, now_s: int) -> CoordinatorConfig:
@@ -97,6 +102,7 @@ def install(chosen: Installation, now_s: int) -> CoordinatorConfig:
     write_private(officer / CA_KEY_FILE, certificates.authority_key)
     write_private(officer / CA_FILE, certificates.authority)
     write_private(officer / CENTRE_CARD_FILE, card)
+    auditors = tuple(chosen.auditors) or (make_founding_auditor(officer),)
 
     make_folder(home)
     for name in (config.tls_certificate_file, config.tls_key_file, config.tls_ca_file):
@@ -108,8 +114,12 @@ def install(chosen: Installation, now_s: int) -> CoordinatorConfig:
     write_private(config.path(config.accounts.key_file), new_account_key())
     write_private(home / CENTRE_CARD_FILE, card)
     make_folder(config.path(config.runs_folder))
+    origin = new_origin(_bracketed(chosen.hosts[0]), chosen.api_port)
+    found_ledger(home, config.ledger, approval_key, auditors, origin, now_s)
     engine = open_engine(config.resolved_database_url)
     upgrade(engine)
+    with begin(engine, lambda: now_s) as session:
+        import_founding_terms(session, home, config.ledger, config.centre_keys)
     engine.dispose()
     write_config(config, home)
     return config

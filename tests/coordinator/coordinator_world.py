@@ -4,12 +4,13 @@ import asyncio
 import json
 import re
 import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
+from opened_records import Auditor, Recorded
 from sqlalchemy import func, select
 
 from command_line.paging import every_item
@@ -72,6 +73,8 @@ class World:
     revocation_key: bytes = b""
     now: float = START_S
     flower_nodes: list[tuple[str, str]] = field(default_factory=list)
+    # Who opens what is recorded here.
+    auditor: Auditor = field(default_factory=Auditor)
 
     @classmethod
     def in_folder(cls, folder: Path, migrated: Path) -> "World":
@@ -85,7 +88,9 @@ class World:
         }
         shutil.copy(migrated, folder / "coordinator.db")
         keys = {name: Keys() for name in DEPARTMENTS}
-        return cls(parse_config(values, folder), api_key, approval_key, keys, second_key, revocation_key)
+        config, auditor = parse_config(values, folder), Auditor()
+        auditor.found(folder, config.ledger, approval_key, START_S)
+        return cls(config, api_key, approval_key, keys, second_key, revocation_key, auditor=auditor)
 
     def __post_init__(self) -> None:
         self.engine = open_engine(self.config.resolved_database_url)
@@ -160,9 +165,14 @@ class World:
     def begin(self) -> Any:
         return begin(self.engine, lambda: self.now)
 
+    def records(self, kind: str | None = None) -> list[Recorded]:
+        """Return what was recorded so far, as the auditor opens it; of one type, or all but what is about the ledger itself."""
+        found = self.auditor.records(self.engine, ledgers_own=kind is not None)
+        return [one for one in found if kind is None or one.type == kind]
+
     def events(self, kind: str | None = None) -> list[dict[str, Any]]:
-        found = self.listed("centre", "/v1/events")
-        return [event for event in found if kind is None or event["type"] == kind]
+        """Return what was recorded so far, as `records`."""
+        return [asdict(one) for one in self.records(kind)]
 
     def listed(self, party: str, path: str) -> list[dict[str, Any]]:
         """Return every item of a list, over all its pages."""

@@ -7,18 +7,33 @@ from pathlib import Path
 
 import pytest
 from identity_provider import IdentityProvider, install
-from people import CHEAP, Town
+from opened_records import Auditor
+from people import CHEAP, START_S, Town
 
 from coordinator.accounts.settings import OidcSettings
-from coordinator.config import parse_config
+from coordinator.config import CoordinatorConfig, parse_config
+from crypto.signing import generate_signing_key, signing_public_key
 
-KEYS = {"centre_api_key": "11" * 32, "centre_approval_key": "22" * 32, "centre_revocation_key": "33" * 32}
+APPROVAL_KEY = generate_signing_key()
+KEYS = {
+    "centre_api_key": "11" * 32,
+    "centre_approval_key": signing_public_key(APPROVAL_KEY).hex(),
+    "centre_revocation_key": "33" * 32,
+}
+
+
+def founded(config: CoordinatorConfig) -> Auditor:
+    """Return the auditor of a ledger that is founded for a coordinator's home."""
+    auditor = Auditor()
+    auditor.found(config.home, config.ledger, APPROVAL_KEY, START_S)
+    return auditor
 
 
 @pytest.fixture
 def town(tmp_path: Path, migrated: Path) -> Iterator[Town]:
     shutil.copy(migrated, tmp_path / "coordinator.db")
-    made = Town(parse_config({**KEYS, "accounts": CHEAP.model_dump()}, tmp_path))
+    config = parse_config({**KEYS, "accounts": CHEAP.model_dump()}, tmp_path)
+    made = Town(config, auditor=founded(config))
     yield made
     made.close()
 
@@ -49,7 +64,7 @@ def provided_town(tmp_path: Path, migrated: Path, identity_provider: IdentityPro
         (home / "client.secret").write_text("a secret of tests\n")
         config = parse_config({**KEYS, "accounts": CHEAP.model_dump()}, home)
         settings = {"issuer": identity_provider.issuer, "client_id": "doudi", **changes}
-        towns.append(Town(config, OidcSettings.model_validate(settings), time.time()))
+        towns.append(Town(config, OidcSettings.model_validate(settings), time.time(), founded(config)))
         return towns[-1]
 
     yield make

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import pyotp
+from opened_records import Auditor, Recorded
 
 from coordinator.accounts.enrolment import begin_enrolment, enrol
 from coordinator.accounts.models import AccountRow
@@ -15,7 +16,7 @@ from coordinator.authorization.rules_in_force import RulesInForce
 from coordinator.config import CoordinatorConfig
 from coordinator.context import AppContext
 from coordinator.db.session import open_engine
-from coordinator.events import EventRow
+from coordinator.ledger.parts import open_ledger
 from coordinator.parties.models import PartyRow
 from coordinator.parties.services import ensure_centre
 
@@ -46,11 +47,15 @@ class Town:
     config: CoordinatorConfig
     oidc: OidcSettings = field(default_factory=OidcSettings)
     now: float = START_S
+    auditor: Auditor = field(default_factory=Auditor)
 
     def __post_init__(self) -> None:
-        engine = open_engine(self.config.resolved_database_url)
+        engine, config = open_engine(self.config.resolved_database_url), self.config
+        ledger = open_ledger(engine, lambda: self.now, config.home, config.ledger, config.centre_keys)
         parts = open_parts(self.config.home, self.config.accounts, self.oidc, engine)
-        self.context = AppContext(self.config, engine, lambda: self.now, lambda name, key: None, parts, RulesInForce())
+        self.context = AppContext(
+            self.config, engine, lambda: self.now, lambda name, key: None, parts, ledger, RulesInForce()
+        )
         with self.context.begin() as session:
             ensure_centre(session, self.config.centre_api_key)
             if session.get(PartyRow, DEPARTMENT) is None:
@@ -107,7 +112,6 @@ class Town:
         with self.context.begin() as session:
             return session.get_one(AccountRow, number)
 
-    def events(self, kind: str | None = None) -> list[EventRow]:
-        with self.context.begin() as session:
-            rows = session.query(EventRow).order_by(EventRow.sequence).all()
-        return [row for row in rows if kind is None or row.type == kind]
+    def events(self, kind: str | None = None) -> list[Recorded]:
+        """Return what was recorded so far, as the auditor opens it."""
+        return [one for one in self.auditor.records(self.context.engine) if kind is None or one.type == kind]

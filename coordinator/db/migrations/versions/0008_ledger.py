@@ -137,7 +137,7 @@ def upgrade() -> None:
         sa.CheckConstraint("width BETWEEN 1 AND 256", name="ck_ledger_tiles_width"),
         sa.PrimaryKeyConstraint("level", "tile", name="pk_ledger_tiles"),
     )
-    head = op.create_table(
+    op.create_table(
         "ledger_head",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False, comment="1"),
         sa.Column("size", sa.BigInteger(), nullable=False, comment="entries that have a place"),
@@ -177,7 +177,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["size"], ["ledger_checkpoints.size"], name="fk_ledger_timestamps_size"),
         sa.PrimaryKeyConstraint("size", name="pk_ledger_timestamps"),
     )
-    op.bulk_insert(head, [{"id": 1, "size": 0, "batches": 0, "frontier": b"", "root": EMPTY_ROOT}])
+    empty = "x'{}'" if op.get_context().dialect.name == "sqlite" else "'\\x{}'::bytea"
+    op.execute(f"INSERT INTO ledger_head VALUES (1, 0, 0, {empty.format('')}, {empty.format(EMPTY_ROOT.hex())})")
     for name in _EVENT_INDICES:
         op.drop_index(name, "events")
     if op.get_context().dialect.name == "sqlite":
