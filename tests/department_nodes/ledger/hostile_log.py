@@ -82,6 +82,8 @@ class HostileLog:
         self.calls: list[tuple[str, str]] = []
         self.away = False
         self.omitting = False
+        # Batches that are refused because their auditors are those of former terms.
+        self.wrong_auditors: set[bytes] = set()
         self.publishing = True
         self.collecting = True
         self.republish_after_s = 2.0
@@ -144,6 +146,8 @@ class HostileLog:
         signer = self.terms.signer(department)
         if batch.producer != department or signer is None:
             raise DoudiError("ledger.not_a_witness", "the department is no witness")
+        if data in self.wrong_auditors:
+            raise DoudiError("batch.wrong_auditors", "the batch is not sealed to the auditors in force")
         known = self.batches.get(batch.batch_id)
         if known is None:
             verify_batch(ORIGIN, batch, bytes.fromhex(signer))
