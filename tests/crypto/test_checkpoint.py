@@ -10,7 +10,7 @@ from tlog_scales.signing import PlainEd25519Signer, Vkey, VkeySet
 from tlog_scales.tlog import Checkpoint as OtherCheckpoint
 
 from crypto import checkpoint, signing
-from crypto.checkpoint import LOG_KEY, WITNESS_KEY, Checkpoint, Note, NoteKey, Signature
+from crypto.checkpoint import LOG_KEY, MAX_NOTE_BYTES, MAX_SIGNATURES, WITNESS_KEY, Checkpoint, Note, NoteKey, Signature
 from crypto.errors import CryptoError
 
 # A checkpoint of the staging log "arche2025h1" with two signatures of the log (the first of another kind, 05) and four
@@ -382,11 +382,11 @@ def test_another_signature_of_the_log_does_not_replace_the_first() -> None:
 
 
 def test_more_signatures_than_a_note_holds_are_refused() -> None:
-    lines = [Signature(f"witness-{number}", b"1234", b"\x00") for number in range(128)]
-    note = checkpoint.with_signatures(SIGNED, lines[:127])
+    lines = [Signature(f"witness-{number}", b"1234", b"\x00") for number in range(checkpoint.MAX_SIGNATURES)]
+    note = checkpoint.with_signatures(SIGNED, lines[:-1])
     assert checkpoint.parse_note(note.to_bytes()) == note
     assert code_of(checkpoint.with_signatures, SIGNED, lines) == "checkpoint.malformed"
-    long = [Signature("民" * 120 + str(number), b"1234", bytes(200)) for number in range(120)]
+    long = [Signature("民" * 120 + str(number), b"1234", bytes(200)) for number in range(500)]
     assert code_of(checkpoint.with_signatures, SIGNED, long) == "checkpoint.malformed"
 
 
@@ -407,6 +407,7 @@ TEXT = SIGNED.text
         note_of(TEXT),
         note_of(TEXT, "\n"),
         note_of(TEXT, LINE[:-1]),
+        note_of(TEXT, "— name AAAAAAAAX"),
         note_of(TEXT, LINE, "\n"),
         note_of(TEXT, LINE, "Unexpected line.\n"),
         note_of(TEXT, "Unexpected line.\n", LINE),
@@ -439,8 +440,8 @@ TEXT = SIGNED.text
         note_of(TEXT, "— name AAAA AAAA\n"),
         note_of(TEXT, "— name AAAA-_AA\n"),
         note_of(TEXT, "— name ＡＡＡＡＡＡＡＡ\n"),
-        note_of(TEXT, *([LINE] * 129)),
-        note_of(TEXT + "x" * 65536 + "\n", LINE),
+        note_of(TEXT, *([LINE] * (checkpoint.MAX_SIGNATURES + 1))),
+        note_of(TEXT + "x" * checkpoint.MAX_NOTE_BYTES + "\n", LINE),
     ],
 )
 def test_a_malformed_note_is_refused(data: bytes) -> None:
@@ -448,9 +449,9 @@ def test_a_malformed_note_is_refused(data: bytes) -> None:
 
 
 def test_the_bounds_of_a_note_are_inclusive() -> None:
-    assert len(checkpoint.parse_note(note_of(TEXT, *([LINE] * 128))).signatures) == 128
-    filler = "x" * (65536 - len(note_of("", LINE)) - 1) + "\n"
-    assert len(note_of(filler, LINE)) == 65536
+    assert len(checkpoint.parse_note(note_of(TEXT, *([LINE] * checkpoint.MAX_SIGNATURES))).signatures) == 1024
+    filler = "x" * (checkpoint.MAX_NOTE_BYTES - len(note_of("", LINE)) - 1) + "\n"
+    assert len(note_of(filler, LINE)) == 256 * 1024
     assert checkpoint.parse_note(note_of(filler, LINE)).text == filler
     assert code_of(checkpoint.parse_note, note_of("x" + filler, LINE)) == "checkpoint.malformed"
     assert checkpoint.parse_note(note_of("\n", f"— {'名' * 128} AAAAAAA=\n")).signatures[0].value == b"\x00"
@@ -467,6 +468,7 @@ ROOT = encoded(CHECKPOINT.root)
         f"{ORIGIN}\n1234\n{ROOT}",
         f"{ORIGIN}\n1234\n{ROOT}\n\n",
         f"{ORIGIN}\n1234\n{ROOT}\nextension\n",
+        f"{ORIGIN}\n1234\n{ROOT}\nextension",
         f"{ORIGIN}\n1234\n",
         f"\n1234\n{ROOT}\n",
         f"two words\n1234\n{ROOT}\n",
