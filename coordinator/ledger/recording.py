@@ -23,6 +23,9 @@ def collect(session: Session, plain: Plain) -> None:
     if session.in_nested_transaction():
         # What a savepoint takes back must not be recorded; no act here needs one.
         raise DoudiError("ledger.savepoint", "an act is recorded inside a savepoint, which may be taken back alone")
+    if not session.in_transaction():
+        # A session that has done nothing yet has nothing to roll back either, and would keep what it collected.
+        session.begin()
     collected: list[Plain] | None = session.info.get(_COLLECTED)
     if collected is None:
         collected = session.info[_COLLECTED] = []
