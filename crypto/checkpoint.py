@@ -39,7 +39,6 @@ _TIME_BYTES = 8
 _COSIGNATURE_BYTES = _TIME_BYTES + SIGNATURE_BYTES
 _SIGNATURE_PREFIX = "— "
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
-_KEY_HASH = re.compile(r"[0-9a-f]{8}")
 
 
 @dataclass(frozen=True)
@@ -124,11 +123,11 @@ def parse_vkey(text: str) -> NoteKey:
     name, _, rest = text.partition("+")
     key_hash, _, encoded = rest.partition("+")
     key = _decode_base64(encoded)
-    if not key or not _KEY_HASH.fullmatch(key_hash):
-        raise _bad_key("a verifier key is a name, 8 lower-case hexadecimal digits and base64, joined by plus signs")
+    if not key:
+        raise _bad_key("a verifier key is a name, a hash and canonical base64, joined by plus signs")
     note_key = NoteKey(name, key[1:], key[0])
     if note_key.key_hash.hex() != key_hash:
-        raise _bad_key("the verifier key's hash is not that of its name and key")
+        raise _bad_key("the verifier key's hash is not that of its name and key, in lower-case hexadecimal")
     return note_key
 
 
@@ -224,7 +223,7 @@ def verify_checkpoint(note: Note, log_key: NoteKey) -> Checkpoint:
     Its origin is the key's name: else "checkpoint.wrong_origin". (5) The signature is right: else
     "checkpoint.bad_signature". Raises `CryptoError` with these codes.
     """
-    value = _value_of(note, log_key, LOG_KEY)  # (1), (2)
+    value = _only_value(_values_by_key(note), log_key, LOG_KEY)  # (1), (2)
     checkpoint = parse_checkpoint(note.text)  # (3)
     _check_origin(checkpoint, log_key.name)  # (4)
     _verify(log_key, value, note.text.encode())  # (5)
@@ -237,13 +236,7 @@ def verify_cosignature(note: Note, witness_key: NoteKey) -> int:
     The log's own signature is another matter: `verify_checkpoint`. Raises `CryptoError` "checkpoint.no_signature",
     "checkpoint.bad_signature", "checkpoint.malformed" (two lines of one key, no checkpoint), "checkpoint.bad_key".
     """
-    value = _value_of(note, witness_key, WITNESS_KEY)
-    parse_checkpoint(note.text)
-    time_s = int.from_bytes(value[:_TIME_BYTES], "big")
-    if len(value) != _COSIGNATURE_BYTES or time_s > MAX_TIME_S:
-        raise _bad_signature(witness_key)
-    _verify(witness_key, value[_TIME_BYTES:], _cosigned_bytes(note.text, time_s))
-    return time_s
+    return _cosignature_time(note.text, witness_key, _only_value(_values_by_key(note), witness_key, WITNESS_KEY))
 
 
 def cosignature_times(note: Note, witness_keys: Iterable[NoteKey]) -> dict[str, int]:
@@ -252,25 +245,40 @@ def cosignature_times(note: Note, witness_keys: Iterable[NoteKey]) -> dict[str, 
     Lines of unknown keys are ignored, as signed-note demands. A line of a known key that is wrong ends it all: somebody
     made it on purpose. Raises `CryptoError` "checkpoint.bad_signature", "checkpoint.malformed", "checkpoint.bad_key".
     """
-    present = {(one.name, one.key_hash) for one in note.signatures}
+    values = _values_by_key(note)
     times: dict[str, int] = {}
     for key in witness_keys:
-        if (key.name, key.key_hash) in present:
-            time_s = verify_cosignature(note, key)
+        if (key.name, key.key_hash) in values:
+            time_s = _cosignature_time(note.text, key, _only_value(values, key, WITNESS_KEY))
             times[key.name] = max(time_s, times.get(key.name, 0))
     return times
 
 
-def _value_of(note: Note, key: NoteKey, kind: int) -> bytes:
+def _values_by_key(note: Note) -> dict[tuple[str, bytes], list[bytes]]:
+    values: dict[tuple[str, bytes], list[bytes]] = {}
+    for one in note.signatures:
+        values.setdefault((one.name, one.key_hash), []).append(one.value)
+    return values
+
+
+def _only_value(values: dict[tuple[str, bytes], list[bytes]], key: NoteKey, kind: int) -> bytes:
     if key.kind != kind:
         raise _bad_key(f"a key of kind {kind:02x} is needed, got {key.kind:02x}")
-    key_hash = key.key_hash
-    values = [one.value for one in note.signatures if one.name == key.name and one.key_hash == key_hash]
-    if not values:
+    found = values.get((key.name, key.key_hash), [])
+    if not found:
         raise CryptoError("checkpoint.no_signature", f"the note has no signature of {key.name}")
-    if len(values) > 1:
+    if len(found) > 1:
         raise _malformed("a note has at most one signature of each key")
-    return values[0]
+    return found[0]
+
+
+def _cosignature_time(text: str, key: NoteKey, value: bytes) -> int:
+    parse_checkpoint(text)
+    time_s = int.from_bytes(value[:_TIME_BYTES], "big")
+    if len(value) != _COSIGNATURE_BYTES or time_s > MAX_TIME_S:
+        raise _bad_signature(key)
+    _verify(key, value[_TIME_BYTES:], _cosigned_bytes(text, time_s))
+    return time_s
 
 
 def _verify(key: NoteKey, signature: bytes, message: bytes) -> None:

@@ -135,7 +135,7 @@ def parse_bundle(data: bytes, count: int) -> list[bytes]:
     for _ in range(count):
         start = at + _LENGTH_BYTES
         end = start + int.from_bytes(data[at:start], "big")
-        if end > len(data) or start > len(data):
+        if end > len(data):
             raise CryptoError("tile.malformed", f"the bundle ends before its {count} entries do")
         entries.append(bytes(data[start:end]))
         at = end

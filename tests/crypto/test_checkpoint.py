@@ -10,7 +10,7 @@ from tlog_scales.signing import PlainEd25519Signer, Vkey, VkeySet
 from tlog_scales.tlog import Checkpoint as OtherCheckpoint
 
 from crypto import checkpoint, signing
-from crypto.checkpoint import LOG_KEY, MAX_NOTE_BYTES, MAX_SIGNATURES, WITNESS_KEY, Checkpoint, Note, NoteKey, Signature
+from crypto.checkpoint import LOG_KEY, WITNESS_KEY, Checkpoint, Note, NoteKey, Signature
 from crypto.errors import CryptoError
 
 # A checkpoint of the staging log "arche2025h1" with two signatures of the log (the first of another kind, 05) and four

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tlog_scales.tlog import ConsistencyProof, InclusionProof
+from tlog_scales.tlog import ConsistencyProof, ConsistencyProofInvalid, InclusionProof, InclusionProofInvalid
 from tlog_scales.writer import TilesWriter
 
 from crypto import merkle, merkle_log
@@ -87,7 +87,8 @@ def spoiled(proof: list[bytes]) -> list[list[bytes]]:
     lengthened = [[*proof[:at], one + b"\x00", *proof[at + 1 :]] for at, one in enumerate(proof)]
     missing = [[*proof[:at], *proof[at + 1 :]] for at in range(len(proof))]
     extra = [[*proof[:at], bytes(32), *proof[at:]] for at in range(len(proof) + 1)]
-    return [*flipped, *shortened, *lengthened, *missing, *extra, [*proof, *proof, bytes(32)]]
+    cut = [proof[:length] for length in range(len(proof))]
+    return [*flipped, *shortened, *lengthened, *missing, *cut, *extra, [*proof, *proof, bytes(32)]]
 
 
 @pytest.mark.parametrize("size", range(9))
@@ -186,6 +187,48 @@ def test_every_consistency_proof_verifies_and_no_other(new: int) -> None:
             assert code_of(merkle_log.verify_consistency, old_root, old, root, new, proof) == "merkle.bad_proof"
         if old < new:
             assert code_of(merkle_log.verify_consistency, new_root, new, old_root, old, proof) == "merkle.bad_proof"
+
+
+def accepts(check: object, *arguments: object) -> bool:
+    try:
+        check(*arguments)  # type: ignore[operator]
+    except (CryptoError, InclusionProofInvalid, ConsistencyProofInvalid):
+        return False
+    return True
+
+
+SHAPES = [(index, size) for size in range(1, 13) for index in range(size)]
+
+
+@pytest.mark.parametrize(("index", "size"), SHAPES)
+def test_a_true_inclusion_proof_stands_for_no_other_shape_than_in_other_code(index: int, size: int) -> None:
+    # Leaf 2 of 3 has the path of leaf 1 of 2: only the signed size tells them apart. With the true size there is one
+    # index; and no leaf passes as that of a shorter or longer path, for example the last of 8 as the only one.
+    root, proof = ROOT_OF_SIZE[size], merkle_log.inclusion_proof(READ, index, size)
+    for at, claimed in SHAPES:
+        ours = accepts(merkle_log.verify_inclusion, root, MANY[index], at, claimed, proof)
+        assert ours == accepts(InclusionProof(at, claimed, proof).check, MANY[index], root)
+        if claimed == size:
+            assert ours == (at == index)
+
+
+@pytest.mark.parametrize(("old", "new"), [(at + 1, size) for at, size in SHAPES])
+def test_a_true_consistency_proof_stands_for_no_other_shape_than_in_other_code(old: int, new: int) -> None:
+    old_root, new_root = ROOT_OF_SIZE[old], ROOT_OF_SIZE[new]
+    proof = merkle_log.consistency_proof(READ, old, new)
+    for at, claimed in SHAPES:
+        ours = accepts(merkle_log.verify_consistency, old_root, at + 1, new_root, claimed, proof)
+        assert ours == accepts(ConsistencyProof(at + 1, claimed, proof).check, old_root, new_root)
+
+
+def test_hashes_of_another_length_are_refused_even_where_they_lead_to_the_root() -> None:
+    for short in (b"", bytes(31), bytes(33)):
+        assert code_of(merkle_log.verify_inclusion, short, short, 0, 1, []) == "merkle.bad_proof"
+        root = merkle.node_hash(MANY[0], short)
+        assert code_of(merkle_log.verify_inclusion, root, MANY[0], 0, 2, [short]) == "merkle.bad_proof"
+        assert code_of(merkle_log.verify_consistency, MANY[0], 1, root, 2, [short]) == "merkle.bad_proof"
+        assert code_of(merkle_log.verify_consistency, short, 1, short, 1, []) == "merkle.bad_proof"
+        assert code_of(merkle_log.verify_consistency, ROOT_OF_SIZE[0], 0, short, 1, []) == "merkle.bad_proof"
 
 
 @pytest.mark.parametrize("old", range(1, 20))

@@ -197,6 +197,7 @@ def test_a_truncated_or_longer_bundle_is_refused() -> None:
 def test_entries_that_fit_no_bundle_are_refused() -> None:
     assert code_of(tiles.encode_bundle, [b"", bytes(65536)]) == "tile.entry_too_long"
     assert code_of(tiles.encode_bundle, [b""] * 257) == "tile.malformed"
+    assert code_of(tiles.parse_bundle, bytes(2 * 257), 257) == "tile.malformed"
 
 
 @given(st.binary(max_size=60), st.integers(-2, 300))
