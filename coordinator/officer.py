@@ -82,20 +82,37 @@ class Officer:
 
         Raises `coordinator.unreachable`, `coordinator.bad_answer`, or the code of the coordinator's refusal.
         """
+        return _parse_answer(self._send(method, path, body, self._signed(method, path, body)))
+
+    def request_as(self, token: str, method: str, path: str, body: bytes = b"") -> Any:
+        """Return the JSON answer to a request for which a person's API token is shown. Raises as `request`."""
+        return _parse_answer(self._send(method, path, body, {"Authorization": f"Bearer {token}"}))
+
+    def fetch(self, path: str) -> bytes:
+        """Return the bytes of an answer that is no JSON, at most 1 MiB; nothing of them is verified. Raises as `request`."""
+        answer = self._send("GET", path, b"", self._signed("GET", path, b""))
+        if not answer.is_success:
+            _parse_answer(answer)
+        if len(answer.content) > MAXIMUM_FILE_BYTES:
+            raise DoudiError(BAD_ANSWER, "the coordinator's answer is above 1 MiB", "Check the address.")
+        return answer.content
+
+    def _signed(self, method: str, path: str, body: bytes) -> dict[str, str]:
+        return sign_request(self.private_key(API_KEY_FILE), CENTRE, method, path, body, int(self.clock()))
+
+    def _send(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
         card = self.centre_card
-        headers = sign_request(self.private_key(API_KEY_FILE), CENTRE, method, path, body, int(self.clock()))
         try:
             # The environment may name proxies or other authorities; this connection takes neither.
             context = ssl.create_default_context(cafile=str(self.home / CA_FILE))
             with httpx.Client(verify=context, timeout=TIMEOUT_S, trust_env=False) as client:
-                answer = client.request(method, card.url + path, content=body, headers=headers)
+                return client.request(method, card.url + path, content=body, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL, OSError):
             raise DoudiError(
                 UNREACHABLE,
                 "the coordinator does not answer",
                 "Start it with `doudi centre run`, or check the network.",
             ) from None
-        return _parse_answer(answer)
 
     def document(self, path: str) -> bytes:
         """Return a signed document, byte for byte. Raises as `request`; nothing of it is verified."""

@@ -8,14 +8,14 @@ an example of its status. Tests compare every answer that they get with this des
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic.json_schema import models_json_schema
 
-from coordinator.parties.authentication import BEARER, SIGNED_HEADERS, Parsed
+from coordinator.parties.authentication import BEARER, BINARY_TYPE, JSON_TYPE, SIGNED_HEADERS, BinaryBody, Parsed
 from coordinator.problem_types import Problem
 from coordinator.problems import CHALLENGE, INTERNAL_ERROR, MEDIA_TYPE, PROBLEMS, problem_content
 from policies.contracts.base import Document
@@ -23,7 +23,7 @@ from policies.contracts.base import Document
 _COMPONENT = "#/components/schemas/{model}"
 _REFUSALS = "x-doudi-refusals"
 _METHODS = ("get", "put", "post", "delete", "patch")
-_JSON = "application/json"
+Kind = TypeVar("Kind")
 # One document per model, which a test parses: signatures and keys in them are none.
 EXAMPLES = Path(__file__).parent / "api_examples"
 
@@ -51,7 +51,8 @@ The coordinator of Doudi 兜底: who takes part, what was agreed, which runs the
 two minutes) or shows a person's API token (`Authorization: Bearer doudi_…`), never both. What a principal may do is decided by
 the rules in `policies/authorization`. What is not one's own is "unknown".
 
-**Bodies** are canonical JSON (keys in order, no white space, no field left out and none that is unknown), at most 1 MiB.
+**Bodies** are canonical JSON (keys in order, no white space, no field left out and none that is unknown), at most 1 MiB; a batch
+of the ledger is bytes, at most 4 MiB.
 
 **Refusals** are problem documents (RFC 9457) whose `type` is `urn:doudi:<code>`. They quote nothing that was sent.
 
@@ -76,7 +77,8 @@ _TAGS = {
     "revocations": "What parties took back, as they signed it.",
     "runs": "Runs of grants, from fresh keys to results.",
     "reports": "What nodes tell about themselves.",
-    "events": "The record of what was done.",
+    "ledger": "The audit ledger: what nodes submit and cosign, its terms, headers and proofs.",
+    "log": "The ledger as static files: checkpoints, tiles (C2SP tlog-tiles), entries and batches for auditors.",
     "authorization": "The rules in force, what they decided, and changes of them.",
 }
 
@@ -106,7 +108,11 @@ def describe(app: FastAPI) -> dict[str, Any]:
     _add_models(schemas, bodies.values())
     for (path, method), model in bodies.items():
         content = {"schema": {"$ref": _COMPONENT.format(model=model.__name__)}, **_example(model)}
-        document["paths"][path][method]["requestBody"] = {"required": True, "content": {_JSON: content}}
+        document["paths"][path][method]["requestBody"] = {"required": True, "content": {JSON_TYPE: content}}
+    for (path, method), binary in _dependencies(app, BinaryBody).items():
+        schema = {"type": "string", "format": "binary", "maxLength": binary.max_bytes}
+        described = {"description": binary.describes, "required": True, "content": {BINARY_TYPE: {"schema": schema}}}
+        document["paths"][path][method]["requestBody"] = described
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     schemas["Problem"] = _PROBLEM
@@ -121,15 +127,18 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 def _bodies(app: FastAPI) -> dict[tuple[str, str], type[Document]]:
     """Return the model of each operation's body, by path and method."""
-    found: dict[tuple[str, str], type[Document]] = {}
+    return {where: found.model for where, found in _dependencies(app, Parsed).items()}
+
+
+def _dependencies(app: FastAPI, kind: type[Kind]) -> dict[tuple[str, str], Kind]:
+    """Return the dependency of a kind that an operation has, by path and method."""
+    found: dict[tuple[str, str], Kind] = {}
     for context in iter_route_contexts(app.routes):
         route = context.original_route
         if isinstance(route, APIRoute) and route.include_in_schema:
             for dependency in route.dependant.dependencies:
-                if isinstance(dependency.call, Parsed):
-                    found |= {
-                        (route.path_format, method.lower()): dependency.call.model for method in route.methods or ()
-                    }
+                if isinstance(dependency.call, kind):
+                    found |= {(route.path_format, method.lower()): dependency.call for method in route.methods or ()}
     return found
 
 

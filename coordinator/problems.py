@@ -14,6 +14,7 @@ from coordinator.catalogue.problems import PROBLEMS as CATALOGUE
 from coordinator.console.problems import PROBLEMS as CONSOLE
 from coordinator.events import is_code
 from coordinator.grants.problems import PROBLEMS as GRANTS
+from coordinator.ledger.problems import PROBLEMS as LEDGER
 from coordinator.parties.problems import PROBLEMS as PARTIES
 from coordinator.problem_types import Problem
 from coordinator.projects.problems import PROBLEMS as PROJECTS
@@ -56,7 +57,10 @@ _GENERAL: Mapping[str, Problem] = {
         "Take back what was made and make it again with a new key.",
     ),
     "request.unsupported_media_type": Problem(
-        415, "Not JSON", "The body is not declared as application/json.", "Send canonical JSON."
+        415,
+        "Wrong kind of body",
+        "The body is declared as something else than this address takes.",
+        "Send canonical JSON, or the bytes of a batch where the API's description says so.",
     ),
     "request.malformed": Problem(
         422, "Malformed request", "A path or query value is out of range.", "See the API table."
@@ -92,6 +96,7 @@ _TABLES = (
     REQUESTS,
     REVOCATIONS,
     REPORTS,
+    LEDGER,
 )
 
 
@@ -115,13 +120,13 @@ def status_of(code: str) -> int:
     return PROBLEMS.get(code, _UNKNOWN).status
 
 
-def problem_response(code: str) -> JSONResponse:
-    """Return the problem document of a code."""
+def problem_response(code: str, fact: str = "") -> JSONResponse:
+    """Return the problem document of a code. `fact`: a sentence of this program's own for the detail, never what was sent."""
     problem = PROBLEMS.get(code, _UNKNOWN)
-    return JSONResponse(problem_content(code), problem.status, _headers(problem), MEDIA_TYPE)
+    return JSONResponse(problem_content(code, fact), problem.status, _headers(problem), MEDIA_TYPE)
 
 
-def problem_content(code: str) -> dict[str, str | int]:
+def problem_content(code: str, fact: str = "") -> dict[str, str | int]:
     """Return what the problem document of a code says."""
     problem = PROBLEMS.get(code, _UNKNOWN)
     # A code that is none could carry text: only its form is trusted, never its origin.
@@ -130,7 +135,7 @@ def problem_content(code: str) -> dict[str, str | int]:
         "type": f"urn:doudi:{name}",
         "title": problem.title,
         "status": problem.status,
-        "detail": problem.detail,
+        "detail": f"{problem.detail} {fact}".rstrip(),
         "next_step": problem.next_step,
     }
 

@@ -15,7 +15,10 @@ from coordinator.authorization.principals import Principal
 from coordinator.context import AppContext
 from coordinator.events import Event, EventType, record, safe_code
 from coordinator.idempotency import ReplayedError
+from coordinator.ledger.batch_store import BatchGap
+from coordinator.ledger.problems import NOT_RECORDED
 from coordinator.parties.authentication import READING_METHODS
+from coordinator.problems import problem_response
 from crypto.errors import DoudiError
 
 METHOD_NOT_ALLOWED = 405
@@ -28,6 +31,9 @@ def answer_refusals(app: FastAPI, refusal: Callable[[Request, str], Response]) -
     def refuse(request: Request, error: Exception) -> Response:
         code = error.code if isinstance(error, DoudiError) else "coordinator.unknown_code"
         _record(request, code)
+        if isinstance(error, BatchGap):
+            # A number of our own, and the one fact with which the node can go on.
+            return problem_response(code, f"Its next number is {error.expected}.")
         return refusal(request, code)
 
     def refuse_values(request: Request, _error: Exception) -> Response:
@@ -50,7 +56,7 @@ def answer_refusals(app: FastAPI, refusal: Callable[[Request, str], Response]) -
 def _record(request: Request, code: str) -> None:
     """Record a refusal if an authenticated principal tried to change something."""
     principal = getattr(request.state, "principal", None)
-    if isinstance(principal, Principal) and request.method not in READING_METHODS:
+    if isinstance(principal, Principal) and request.method not in READING_METHODS and code not in NOT_RECORDED:
         context: AppContext = request.app.state.context
         # The act's own transaction was rolled back, so the refusal has one of its own.
         with context.begin() as session:

@@ -42,6 +42,73 @@ TEXTS: dict[str, tuple[str, str]] = {
         "coordinator ok: {parties} departments, {projects} projects, {active} active runs",
         "协调端正常：{parties} 个部门，{projects} 个项目，{active} 个进行中的运行",
     ),
+    "ledger.status": (
+        "ledger: {placed} entries placed, {waiting} batches waiting; terms {terms}: {count} witnesses, {quorum} must cosign",
+        "账本：已入列 {placed} 条，待入列 {waiting} 批；第 {terms} 号条款：{count} 个见证部门，须 {quorum} 个联署",
+    ),
+    "ledger.newest": (
+        "newest checkpoint: {size} entries, cosigned by {count}, needed {quorum}",
+        "最新检查点：{size} 条，已联署 {count} 个，须 {quorum} 个",
+    ),
+    "ledger.newest_none": ("no checkpoint is published yet", "尚未发布检查点"),
+    "ledger.witnessed": (
+        "newest witnessed checkpoint: {size} entries, cosigned by {count}, needed {quorum}, {age} s ago by the witnesses' clocks",
+        "最新的已见证检查点：{size} 条，已联署 {count} 个，须 {quorum} 个，按见证部门时钟为 {age} 秒前",
+    ),
+    "ledger.witnessed_none": (
+        "no checkpoint is witnessed: no step is taken until enough departments' nodes cosign",
+        "尚无已见证的检查点：在足够多的部门节点联署之前，不执行任何步骤",
+    ),
+    "ledger.auditor": ("auditor {auditor}: fingerprint {fingerprint}", "审计员 {auditor}：指纹 {fingerprint}"),
+    "ledger.terms": (
+        "ledger terms {number} in force: {auditors} auditors, {witnesses} witnesses, {quorum} must cosign, {faulty} may be faulty",
+        "账本第 {number} 号条款已生效：审计员 {auditors} 名，见证部门 {witnesses} 个，须 {quorum} 个联署，容许 {faulty} 个失效",
+    ),
+    "ledger.terms_unchanged": (
+        "ledger terms {number} stay: {auditors} auditors, {witnesses} witnesses, {quorum} must cosign, {faulty} may be faulty",
+        "账本第 {number} 号条款不变：审计员 {auditors} 名，见证部门 {witnesses} 个，须 {quorum} 个联署，容许 {faulty} 个失效",
+    ),
+    "ledger.compare_key": ("the new log key is {log_key}", "新的账本密钥为 {log_key}"),
+    "ledger.confirm_key": (
+        "Is this the key that `rotate-key` showed on the coordinator's host?",
+        "此密钥与协调端主机上 rotate-key 所显示的一致吗？",
+    ),
+    "ledger.confirm_auditor": (
+        "Did the auditor read out this fingerprint by telephone?",
+        "审计员已通过电话读出此指纹并核对一致吗？",
+    ),
+    "ledger.confirm_shred": (
+        "Destroy the keys of this batch, for good?",
+        "确定销毁此批次的密钥？销毁后不可恢复。",
+    ),
+    "ledger.shredded": (
+        "batch {batch} cannot be opened any more; destroy the database's older backups, too",
+        "批次 {batch} 已无法再打开；数据库的旧备份也须一并销毁",
+    ),
+    "ledger.wraps_added": (
+        "keys of {batches} batches recorded for their receiver",
+        "已为接收的审计员登记 {batches} 个批次的密钥",
+    ),
+    "ledger.founded": (
+        "ledger founded: {origin}, {auditors} auditors. Next: start the coordinator, then doudi centre ledger renew-terms",
+        "账本已建立：{origin}，审计员 {auditors} 名。下一步：启动协调端，再运行 doudi centre ledger renew-terms",
+    ),
+    "ledger.founding_auditor": (
+        "no auditor was appointed: keys of a first one are in {folder}; appoint one with `doudi centre ledger add-auditor CARD` and remove this one",
+        "尚未任命审计员：首任审计员的密钥已建立在 {folder}；请用 `doudi centre ledger add-auditor 名片` 任命审计员，并移除此项",
+    ),
+    "ledger.key_rotated": (
+        "new log key {log_key}, written to {file}. Next: restart the coordinator; carry the file to the officer's device and run doudi centre ledger renew-terms --log-key log.pub",
+        "新的账本密钥 {log_key}，已写入 {file}。下一步：重启协调端；将该文件带到管理员设备上，运行 doudi centre ledger renew-terms --log-key log.pub",
+    ),
+    "column.department": ("department", "部门"),
+    "column.size": ("cosigned size", "联署大小"),
+    "column.cosigned_at": ("last cosignature", "最近联署"),
+    "column.age": ("age in s", "距今秒数"),
+    "column.index": ("index", "序号"),
+    "column.producer": ("recorded by", "记录方"),
+    "column.batch": ("batch", "批次"),
+    "column.grant": ("grant", "授权"),
     "column.name": ("party", "参与方"),
     "column.last_seen": ("last seen", "最近在线"),
     "column.fingerprint": ("fingerprint", "指纹"),

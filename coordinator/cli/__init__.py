@@ -14,6 +14,8 @@ from coordinator.cli import (
     description_commands,
     grant_commands,
     host_commands,
+    ledger_commands,
+    ledger_host_commands,
     oversight_commands,
     party_commands,
     record_commands,
@@ -41,6 +43,8 @@ for group in (
     description_commands,
 ):
     app.registered_commands += group.app.registered_commands
+ledger_commands.app.registered_commands += ledger_host_commands.app.registered_commands
+app.add_typer(ledger_commands.app)
 
 
 @app.callback()

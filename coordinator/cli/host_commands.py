@@ -9,6 +9,7 @@ import typer
 
 from command_line.console import ending_with_code, note, show_fact
 from coordinator.cli.account_commands import enrolment_facts
+from coordinator.cli.ledger_host_commands import AuditorCards, note_founding_auditor, read_auditors
 from coordinator.cli.start import AsJson, Home, OfficerHome, console
 from coordinator.config import LOOPBACK, CoordinatorConfig, load_config
 from coordinator.installation import Installation, install
@@ -31,12 +32,14 @@ def init(
         int, typer.Option(min=0, max=3, help="further people who approve for the centre, each with a key of their own")
     ] = 0,
     administrator: Annotated[str | None, typer.Option(help="login name of the first account")] = None,
+    auditor: AuditorCards = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create the coordinator's home, its certificates and database, and the officer's folder with the centre's keys.
+    """Create the coordinator's home, its certificates, database and ledger, and the officer's folder with the centre's keys.
 
     With --further-approvers also a folder per person, to be carried to that person's own device: important data need two people.
     With --administrator also the first account of the console; the one-time code for it is printed this once.
+    Compare an auditor's fingerprint by telephone; without --auditor keys of a first one are made in the officer's folder.
     """
     from coordinator.accounts.host import add_administrator
     from coordinator.accounts.register import require_login_name
@@ -55,6 +58,7 @@ def init(
         superlink_api_port=superlink_port,
         step_timeout_s=step_timeout_s,
         further_approvers=further_approvers,
+        auditors=read_auditors(auditor),
     )
     config = install(chosen, int(time.time()))
     facts = {"home": str(home), "officer_home": str(officer_home), "url": config.public_url}
@@ -62,6 +66,7 @@ def init(
         number, code = add_administrator(config, administrator)
         facts |= enrolment_facts(config, number, code)
     show_fact(console.text("installed", home=home, officer=officer_home), facts, as_json=as_json)
+    note_founding_auditor(auditor, officer_home)
     if administrator is None:
         console.note("no_administrator", home=home)
     elif not as_json:

@@ -8,6 +8,7 @@ import typer
 from command_line.console import ending_with_code, show_fact, show_time
 from command_line.documents import read_document_bytes
 from command_line.paging import every_item
+from coordinator.cli.ledger_commands import renew_after_registration
 from coordinator.cli.start import AsJson, OfficerHome, console, open_officer
 from coordinator.projects.api import ProjectRequest
 from coordinator.runs.states import ENDED, RunState
@@ -27,7 +28,7 @@ def register(
     replace: Annotated[bool, typer.Option(help="accept other keys than the registered ones")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Register departments. Compare each fingerprint with the department by telephone before."""
+    """Register departments, which are the ledger's witnesses from then on. Compare each fingerprint by telephone before."""
     officer = open_officer(officer_home)
     # All files are read before the first is sent, so that a bad one does not leave half a registration.
     parsed = [DepartmentCard.parse(read_document_bytes(path)) for path in cards]
@@ -36,6 +37,9 @@ def register(
         officer.keep_card(card)
         facts = {"department": card.department, "people": card.people, "fingerprint": card.fingerprint()}
         show_fact(console.text("registered", **facts), facts, as_json=as_json)
+    # Each registered department witnesses the ledger, and may put its own records into it. A crash before this leaves them
+    # registered and no witnesses: `doudi centre ledger renew-terms`, or registering again, completes it.
+    renew_after_registration(officer)
 
 
 @app.command()

@@ -1,10 +1,10 @@
-"""`doudi centre runs | events`: what happens and what was done, from the officer's device."""
+"""`doudi centre runs`: what happens, from the officer's device. What was done is in the ledger."""
 
 from typing import Annotated, Any
 
 import typer
 
-from command_line.console import ending_with_code, show_time
+from command_line.console import ending_with_code
 from command_line.paging import every_item
 from coordinator.cli.start import AsJson, OfficerHome, console, open_officer
 
@@ -31,23 +31,6 @@ def runs(
         for row in found
     ]
     columns = ["run", "project", "mode", "attempt", "state", "progress", "reason"]
-    console.rows(columns, found if as_json else rows, as_json=as_json)
-
-
-@app.command()
-@ending_with_code
-def events(
-    officer_home: OfficerHome,
-    after: Annotated[int, typer.Option(min=0, help="only events after this number")] = 0,
-    as_json: AsJson = False,
-) -> None:
-    """List what was done: names, codes and counts."""
-    found = list(every_item(open_officer(officer_home).get, f"/v1/events?after={after}"))
-    rows = [
-        {**row, "at": show_time(row["at"]), "run": row["run_id"] or "–", "subject": row["subject"] or "–"}
-        for row in found
-    ]
-    columns = ["sequence", "at", "type", "actor", "subject", "run", "code", "counts"]
     console.rows(columns, found if as_json else rows, as_json=as_json)
 
 

@@ -14,6 +14,7 @@ from crypto.errors import DoudiError
 
 # A node waits with one request; after a broken connection the one before may still be there.
 MOST_OF_ONE = 8
+MOST = 128
 
 
 class Watch:
@@ -40,7 +41,7 @@ class Watch:
 class Notifier:
     """The requests that wait. Thread-safe. `most`: as many may wait at once."""
 
-    def __init__(self, most: int, most_of_one: int = MOST_OF_ONE) -> None:
+    def __init__(self, most: int = MOST, most_of_one: int = MOST_OF_ONE) -> None:
         self._most, self._most_of_one = most, most_of_one
         self._lock = threading.Lock()
         self._watches: dict[Watch, str] = {}

@@ -10,7 +10,7 @@ from coordinator.grants.keys import CentreKeys
 from coordinator.ledger.background import SequencerThread
 from coordinator.ledger.former_events import take_over
 from coordinator.ledger.founding import import_founding_terms, load_log_key
-from coordinator.ledger.notifier import Notifier
+from coordinator.ledger.notifier import MOST, Notifier
 from coordinator.ledger.sequencer import Sequencer
 from coordinator.ledger.settings import LedgerSettings
 
@@ -34,7 +34,7 @@ def open_ledger(
     home: Path,
     settings: LedgerSettings,
     centre: CentreKeys,
-    most_waiting: int,
+    most_waiting: int = MOST,
 ) -> Ledger:
     """Return the ledger's parts over a database; its first start stores the terms that the installation signed.
 

@@ -36,6 +36,7 @@ from policies.contracts.requests import (
 NONCE_KEPT_S = 2 * CLOCK_TOLERANCE_S + 1
 BEARER = "bearer "
 JSON_TYPE = "application/json"
+BINARY_TYPE = "application/octet-stream"
 SIGNED_HEADERS = (HEADER_PARTY, HEADER_TIME, HEADER_NONCE, HEADER_SIGNATURE)
 READING_METHODS = frozenset({"GET", "HEAD"})
 
@@ -127,15 +128,35 @@ class Parsed(Generic[DocumentType]):
 
     def __call__(self, request: Request, body: RawBody, _principal: Authenticated) -> DocumentType:
         """Return the body's document."""
-        kind = request.headers.get("Content-Type", JSON_TYPE).partition(";")[0].strip().lower()
-        if kind != JSON_TYPE:
-            raise DoudiError("request.unsupported_media_type", "the body is declared as something else than JSON")
+        _require_media_type(request, JSON_TYPE)
         return self.model.parse(body)
 
 
 def parsed(model: type[DocumentType]) -> Parsed[DocumentType]:
     """Return the dependency that parses the body as this document. The API's description finds the model there."""
     return Parsed(model)
+
+
+class BinaryBody:
+    """A dependency that gives the body's bytes, and only after the principal is known.
+
+    `describes`: what the bytes are, for the API's description. Raises `request.unsupported_media_type`.
+    """
+
+    def __init__(self, describes: str, max_bytes: int) -> None:
+        self.describes = describes
+        self.max_bytes = max_bytes
+
+    def __call__(self, request: Request, body: RawBody, _principal: Authenticated) -> bytes:
+        """Return the body."""
+        _require_media_type(request, BINARY_TYPE)
+        return body
+
+
+def _require_media_type(request: Request, expected: str) -> None:
+    kind = request.headers.get("Content-Type", expected).partition(";")[0].strip().lower()
+    if kind != expected:
+        raise DoudiError("request.unsupported_media_type", f"the body is declared as something else than {expected}")
 
 
 def _identity_key(context: AppContext, claimed: str) -> str:
