@@ -1,7 +1,7 @@
 """The node's service: it offers keys for granted runs, answers steps through Flower, and keeps its SuperNode running.
 
-One process with a worker thread (steps) and this loop (key offers, revocation lists, ended grants, reports); the SuperNode is its
-child process.
+One process with a worker thread (steps), two threads of the audit ledger (own events, witness) and this loop (key offers,
+revocation lists, ended grants, reports); the SuperNode is its child process.
 """
 
 import fcntl
@@ -29,6 +29,8 @@ from department_nodes.engine import NodeEngine
 from department_nodes.governance.reports import Reporter
 from department_nodes.governance.revocation_exchange import RevocationExchange
 from department_nodes.home import FLOWER_KEY, IDENTITY_KEY, NodeHome
+from department_nodes.ledger.exchange import LedgerExchange
+from department_nodes.ledger.gate import WitnessedGate
 from department_nodes.lines.budgets import budget_account
 from department_nodes.offers import make_offer
 from department_nodes.privacy.randomness import require_protecting
@@ -174,9 +176,13 @@ def run_node(home: NodeHome) -> None:
         write_atomically(secret, secrets.token_hex(32).encode())
     supernode = threading.Thread(target=_keep_supernode, args=(home, secret, stop), daemon=True)
     supernode.start()
+    exchange = LedgerExchange(engine, lambda: _connect(home))
+    exchange.start()
+    # No step is answered before its intent has witnesses: the gate is there before the worker is.
+    engine.serve_behind(WitnessedGate(engine.db, exchange.notify, config.witness_timeout_s))
     worker = threading.Thread(target=_serve, args=(engine, config.worker_port, secret, stop), daemon=True)
     worker.start()
-    client = CoordinatorClient(config.coordinator_url, home.ca_file, config.department, home.key(IDENTITY_KEY))
+    client = _connect(home)
     duties = duties_of(engine, client)
     _warm(engine)
     log.info("node %s is running", config.department)
@@ -189,7 +195,14 @@ def run_node(home: NodeHome) -> None:
     client.close()
     supernode.join(timeout=10)
     worker.join(timeout=10)
+    # Last: a step that was being answered is in the ledger's hands as soon as the node runs again.
+    exchange.stop()
     lock.close()
+
+
+def _connect(home: NodeHome) -> CoordinatorClient:
+    config = home.config
+    return CoordinatorClient(config.coordinator_url, home.ca_file, config.department, home.key(IDENTITY_KEY))
 
 
 def _lock(home: NodeHome) -> IO[bytes]:

@@ -1,5 +1,7 @@
 """Everything that `doudi node` says to officers, in English and Chinese, in one table."""
 
+from department_nodes.ledger.texts import LEDGER_TEXTS
+
 TEXTS: dict[str, tuple[str, str]] = {
     "created": (
         "node of {department} ready. Next: doudi node check, then doudi node card",
@@ -357,4 +359,5 @@ TEXTS: dict[str, tuple[str, str]] = {
     "column.age": ("age", "时长"),
     "column.limit_age": ("limit", "时限"),
     "column.revoked": ("revoked", "撤销数"),
+    **LEDGER_TEXTS,
 }

@@ -1,7 +1,7 @@
 """`doudi node`: a department's command line. Everything here works on this host; nothing about people is sent by it.
 
 IT uses init, check, card, trust, register-asset, request and run; approvers show-request, approve, refuse and revoke; the
-scheduler create-run and schedule. `policy` shows what this site itself allows.
+scheduler create-run and schedule. `policy` shows what this site itself allows, `ledger` how the node and the audit ledger stand.
 Exit codes: `console.ExitCode`.
 """
 
@@ -14,6 +14,7 @@ from department_nodes.cli import (
     budget_commands,
     governance_commands,
     grant_commands,
+    ledger_commands,
     line_commands,
     node_commands,
     policy_commands,
@@ -38,6 +39,7 @@ for group in (
 ):
     app.registered_commands += group.app.registered_commands
 app.add_typer(policy_commands.app)
+app.add_typer(ledger_commands.app)
 
 
 @app.callback()

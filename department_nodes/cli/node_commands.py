@@ -13,6 +13,7 @@ from command_line.console import ExitCode, ending_with_code, show_time
 from command_line.documents import read_document_bytes, write_atomically
 from crypto.errors import DoudiError
 from department_nodes.cli.governance_commands import list_rows, shown_list
+from department_nodes.cli.ledger_commands import ledger_lines
 from department_nodes.cli.start import AsJson, HomeOption, connect, console, open_home, write_and_name
 from department_nodes.config import NodeConfig, SitePolicy
 from department_nodes.home import OFFICERS_FOLDER, NodeHome
@@ -154,10 +155,11 @@ def run(home: HomeOption) -> None:
 @app.command()
 @ending_with_code
 def status(home: HomeOption, as_json: AsJson = False) -> None:
-    """Show this node: what it has spent, its runs, requests that wait, revocation lists, latest steps and refusals."""
+    """Show this node: alarms of the ledger, what it has spent, its runs, waiting requests, revocation lists, latest steps."""
     from department_nodes import accounts_of_runs as accounts
     from department_nodes.engine import NodeEngine
     from department_nodes.extract import check as check_extract
+    from department_nodes.ledger.status import ledger_status
     from department_nodes.run_order import unfinished_runs
     from department_nodes.store.session import transaction
 
@@ -175,12 +177,15 @@ def status(home: HomeOption, as_json: AsJson = False) -> None:
         active = unfinished_runs(session, int(engine.clock()))
     lists, waiting = list_rows(engine.home, int(engine.clock())), _waiting_requests(engine.home)
     found, refused = accounts.steps(engine), accounts.refusals(engine)
+    ledger = ledger_status(engine)
     if as_json:
         more = {"active_runs": active, "revocation_lists": lists, "waiting_requests": waiting}
-        more |= {"steps": found, "refusals": refused}
+        more |= {"steps": found, "refusals": refused, "ledger": ledger.facts()}
         print(json.dumps({**facts, **more}, ensure_ascii=False, sort_keys=True))
         return
     console.fact("status", facts, as_json=False)
+    for line in ledger_lines(ledger):
+        print(line)
     most = engine.home.config.policy.max_concurrent_runs
     print(console.text("status.active", active=len(active), most=most, runs=", ".join(active) or "–"))
     if waiting is None:
