@@ -37,6 +37,46 @@ FINDING_TEXTS: dict[str, tuple[str, str]] = {
         "from this entry on neither entries nor hashes are there, of {size} in all; what follows was not judged",
         "从该记录起，记录与哈希均缺失（共 {size} 条）；其后未作核验",
     ),
+    "finding.proof.not_in_log": (
+        "the entry is not number {index} of the log's tree of {size}",
+        "该记录不是日志（大小 {size}）中的第 {index} 条",
+    ),
+    "finding.proof.malformed_entry": (
+        "the proof's entry has not the form of one",
+        "证明中的记录格式有误",
+    ),
+    "finding.proof.not_in_batch": (
+        "the entry is not at its place in what {producer} signed",
+        "该记录不在 {producer} 所签批次的相应位置",
+    ),
+    "finding.proof.without_key": (
+        "the proof discloses no key: it shows that the entry is there, whose it is and when, not what it says",
+        "该证明未公开密钥：只能证明记录存在、归属与时间，不能证明内容",
+    ),
+    "finding.evidence.bad_signature": (
+        "the evidence is not signed with the key of the witness {witness}",
+        "该证据没有见证方 {witness} 密钥的有效签名",
+    ),
+    "finding.evidence.unfounded": (
+        "the evidence of {witness} does not contain what it claims ({kind})",
+        "{witness} 的证据并未包含其所称内容（{kind}）",
+    ),
+    "finding.evidence.claims": (
+        "{witness} states under its signature: {kind}; what is not in the log's own signatures is its word",
+        "{witness} 签名陈述：{kind}；日志签名未涵盖的部分仅为其单方陈述",
+    ),
+    "finding.evidence.fork": (
+        "the log signed two histories ({size} and {other} entries): its own signatures prove it, whoever shows them",
+        "日志签署了两种历史（{size} 条与 {other} 条）：其自身签名即为证明，与出示者无关",
+    ),
+    "finding.evidence.omission": (
+        "{witness} states that its batch {batch} was taken and left out; it is not in the mirror of {size} entries either",
+        "{witness} 陈述其批次 {batch} 已被接收却被遗漏；在 {size} 条的镜像中也没有",
+    ),
+    "finding.terms.bad_key": (
+        "the terms name a key with which nothing can be verified",
+        "条款所列密钥无法用于核验",
+    ),
     "finding.terms.bad_signature": (
         "the terms are not signed by an approver on the centre's card",
         "条款没有中心名片上审批人的签名",
