@@ -5,12 +5,13 @@ caller, who has verified it.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.orm import Session
 
 from coordinator.db.session import now_s
-from coordinator.ledger.models import LedgerBatchRow, LedgerOutboxRow
+from coordinator.ledger.models import BATCHES, OUTBOX
 from crypto import domains
 from crypto.errors import DoudiError
 from crypto.ledger_entries import SealedBatch
@@ -33,9 +34,41 @@ class BatchGap(DoudiError):
         return (BatchGap, (self.expected,))
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A batch without a place, and without its wraps. `entries`: framed, as the row has them."""
+
+    id: int
+    batch_id: bytes
+    producer: str
+    first_sequence: int
+    count: int
+    signature: bytes | None
+    entries: bytes
+
+
+_KNOWN = select(BATCHES.c.id, BATCHES.c.signature, BATCHES.c.signer, BATCHES.c.first_sequence).where(
+    BATCHES.c.batch_id == bindparam("batch")
+)
+_NEWEST = (
+    select(BATCHES.c.first_sequence, BATCHES.c.count)
+    .where(
+        BATCHES.c.producer == bindparam("maker"),
+        BATCHES.c.signer == bindparam("by"),
+        BATCHES.c.first_sequence > 0,
+    )
+    .order_by(BATCHES.c.first_sequence.desc())
+    .limit(1)
+)
+_INSERT = insert(BATCHES).returning(BATCHES.c.id)
+_WAIT = insert(OUTBOX)
+_ANY_WAITING = select(OUTBOX.c.batch).limit(1)
+
+
 def put_in_outbox(session: Session, sealed: SealedBatch) -> int:
     """Store a batch of the coordinator's own records, unsigned and without a place; return its row's number."""
-    return _insert(session, COORDINATOR, sealed.batch_id, 0, None, None, sealed.wraps, sealed.entries)
+    row = _insert(session, COORDINATOR, sealed.batch_id, 0, None, None, sealed.wraps, sealed.entries)
+    return _let_wait(session, row)
 
 
 def append(session: Session, batch: Batch) -> int:
@@ -43,61 +76,61 @@ def append(session: Session, batch: Batch) -> int:
 
     The same batch again changes nothing. Raises `batch.conflict` for other bytes under its id or its numbers, `BatchGap`.
     """
-    known = session.execute(
-        select(LedgerBatchRow.id, LedgerBatchRow.signature, LedgerBatchRow.signer, LedgerBatchRow.first_sequence).where(
-            LedgerBatchRow.batch_id == batch.batch_id
-        )
-    ).one_or_none()
-    if known is not None:
-        # The signature covers producer, numbers, entries and the wraps' hash; a shredded batch is still the same one.
-        if (known.signature, known.signer, known.first_sequence) != (
-            batch.signature,
-            batch.signer.hex(),
-            batch.first_sequence,
-        ):
-            raise _conflict()
-        return int(known.id)
+    known = _known(session, batch)
+    return _let_wait(session, _insert_new(session, batch)) if known is None else known
+
+
+def store(session: Session, batch: Batch) -> Waiting | None:
+    """Store a batch as `append` does, but outside of the outbox: the caller places it in the same transaction.
+
+    Return it; `None` if it was stored before. Raises as `append`.
+    """
+    return _insert_new(session, batch) if _known(session, batch) is None else None
+
+
+def next_sequence(session: Session, producer: str, signer: bytes) -> int:
+    """Return the number that the next batch of a producer's key must begin with: 1 for a key that has sent none."""
+    newest = session.connection().execute(_NEWEST, {"maker": producer, "by": signer.hex()}).one_or_none()
+    return 1 if newest is None else sum(newest)
+
+
+def is_waiting(session: Session) -> bool:
+    """Return whether any batch has no place yet."""
+    return session.connection().execute(_ANY_WAITING).first() is not None
+
+
+def _known(session: Session, batch: Batch) -> int | None:
+    """Return the row's number of a batch that was stored before. Raises `batch.conflict` if it was another one."""
+    known = session.connection().execute(_KNOWN, {"batch": batch.batch_id}).one_or_none()
+    if known is None:
+        return None
+    # The signature covers producer, numbers, entries and the wraps' hash; a shredded batch is still the same one.
+    if tuple(known[1:]) != (batch.signature, batch.signer.hex(), batch.first_sequence):
+        raise _conflict()
+    return int(known.id)
+
+
+def _insert_new(session: Session, batch: Batch) -> Waiting:
     expected = next_sequence(session, batch.producer, batch.signer)
     if batch.first_sequence < expected:
         raise _conflict()
     if batch.first_sequence > expected:
         raise BatchGap(expected)
-    return insert_batch(session, batch)
-
-
-def insert_batch(session: Session, batch: Batch) -> int:
-    """Store a signed batch without a place, whatever its numbers; return its row's number."""
-    signer = batch.signer.hex()
     return _insert(
         session,
         batch.producer,
         batch.batch_id,
         batch.first_sequence,
-        signer,
+        batch.signer.hex(),
         batch.signature,
         batch.wraps,
         batch.entries,
     )
 
 
-def next_sequence(session: Session, producer: str, signer: bytes) -> int:
-    """Return the number that the next batch of a producer's key must begin with: 1 for a key that has sent none."""
-    newest = session.execute(
-        select(LedgerBatchRow.first_sequence, LedgerBatchRow.count)
-        .where(
-            LedgerBatchRow.producer == producer,
-            LedgerBatchRow.signer == signer.hex(),
-            LedgerBatchRow.first_sequence > 0,
-        )
-        .order_by(LedgerBatchRow.first_sequence.desc())
-        .limit(1)
-    ).one_or_none()
-    return 1 if newest is None else sum(newest)
-
-
-def is_waiting(session: Session) -> bool:
-    """Return whether any batch has no place yet."""
-    return session.scalar(select(LedgerOutboxRow.batch).limit(1)) is not None
+def _let_wait(session: Session, row: Waiting) -> int:
+    session.connection().execute(_WAIT, {"batch": row.id})
+    return row.id
 
 
 def _insert(
@@ -109,7 +142,8 @@ def _insert(
     signature: bytes | None,
     wraps: bytes,
     entries: Sequence[bytes],
-) -> int:
+) -> Waiting:
+    framed = domains.frame(*entries)
     values = {
         "batch_id": batch_id,
         "producer": producer,
@@ -118,12 +152,11 @@ def _insert(
         "count": len(entries),
         "signature": signature,
         "wraps": wraps or None,
-        "entries": domains.frame(*entries),
+        "entries": framed,
         "received_at": now_s(session),
     }
-    number = session.scalars(insert(LedgerBatchRow).returning(LedgerBatchRow.id), [values]).one()
-    session.execute(insert(LedgerOutboxRow), [{"batch": number}])
-    return int(number)
+    number = session.connection().execute(_INSERT, values).scalar_one()
+    return Waiting(number, batch_id, producer, first_sequence, len(entries), signature, framed)
 
 
 def _conflict() -> DoudiError:

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from coordinator.ledger.models import THE_HEAD, LedgerHeadRow
+from coordinator.ledger.models import HEAD, THE_HEAD
 from crypto.errors import CryptoError, DoudiError
 from crypto.merkle import HASH_BYTES
 from crypto.merkle_log import Frontier
+
+_READ = select(HEAD.c.size, HEAD.c.batches, HEAD.c.frontier, HEAD.c.root).where(HEAD.c.id == THE_HEAD)
+_LOCK = _READ.with_for_update()
+_REPLACE = update(HEAD).where(HEAD.c.id == THE_HEAD)
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,8 @@ def locked_head(session: Session) -> Head:
 
 def store_head(session: Session, head: Head) -> None:
     """Replace the head, which the caller has locked."""
-    session.execute(
-        update(LedgerHeadRow)
-        .where(LedgerHeadRow.id == THE_HEAD)
-        .values(size=head.size, batches=head.batches, frontier=b"".join(head.hashes), root=head.root)
-        .execution_options(synchronize_session=False)
-    )
+    values = {"size": head.size, "batches": head.batches, "frontier": b"".join(head.hashes), "root": head.root}
+    session.connection().execute(_REPLACE, values)
 
 
 def damaged(why: str) -> DoudiError:
@@ -58,10 +58,7 @@ def damaged(why: str) -> DoudiError:
 
 
 def _head(session: Session, lock: bool) -> Head:
-    query = select(LedgerHeadRow.size, LedgerHeadRow.batches, LedgerHeadRow.frontier, LedgerHeadRow.root).where(
-        LedgerHeadRow.id == THE_HEAD
-    )
-    row = session.execute(query.with_for_update() if lock else query).one_or_none()
+    row = session.connection().execute(_LOCK if lock else _READ).one_or_none()
     if row is None:
         raise damaged("it has no head")
     hashes = tuple(row.frontier[start : start + HASH_BYTES] for start in range(0, len(row.frontier), HASH_BYTES))

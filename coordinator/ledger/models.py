@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     String,
+    Table,
     UniqueConstraint,
     text,
 )
@@ -172,3 +173,18 @@ class LedgerTimestampRow(Base):
         comment="the checkpoint",
     )
     token: Mapped[bytes] = mapped_column(LargeBinary, comment="the authority's answer, DER")
+
+
+def _table(model: type[Base]) -> Table:
+    if not isinstance(model.__table__, Table):
+        raise TypeError("a model stands for more than a table")
+    return model.__table__
+
+
+# For what every act waits for, which runs without the mapper.
+BATCHES = _table(LedgerBatchRow)
+OUTBOX = _table(LedgerOutboxRow)
+PLACES = _table(LedgerPlaceRow)
+TILES = _table(LedgerTileRow)
+HEAD = _table(LedgerHeadRow)
+TERMS = _table(LedgerTermsRow)

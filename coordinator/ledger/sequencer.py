@@ -12,48 +12,29 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy import Engine, insert, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from coordinator.db.session import Clock, begin, now_s, read
 from coordinator.ledger import batch_store
 from coordinator.ledger.cosigning import store_cosignature
-from coordinator.ledger.log_head import Head, damaged, locked_head, read_head, store_head
-from coordinator.ledger.models import (
-    LedgerBatchRow,
-    LedgerCheckpointRow,
-    LedgerOutboxRow,
-    LedgerPlaceRow,
-)
+from coordinator.ledger.log_head import Head, damaged, locked_head, read_head
+from coordinator.ledger.models import LedgerCheckpointRow
+from coordinator.ledger.placing import PLACED_ENTRIES, oldest_waiting, place
 from coordinator.ledger.terms_store import newest_terms
-from coordinator.ledger.tile_store import extend_tiles
-from crypto import merkle, signing
+from crypto import signing
 from crypto.checkpoint import Checkpoint, Note, sign_checkpoint
 from crypto.errors import DoudiError
-from crypto.ledger_entries import HASH_BYTES
-from policies.contracts.ledger.batches import BATCH_SIGNATURE_DOMAIN, Batch, batch_statement, unframe
+from policies.contracts.ledger.batches import Batch
 from policies.contracts.ledger.terms import LedgerTerms
 
-# One transaction's portion: large enough that the commit costs little, small enough that no act waits long for its own.
-PLACED_ENTRIES = 2_000
 _MOST_PORTIONS = 64
 _TRIES = 5
 
 Result = TypeVar("Result")
-
-
-class _Waiting(NamedTuple):
-    """A batch of the outbox, without its wraps."""
-
-    id: int
-    batch_id: bytes
-    producer: str
-    first_sequence: int
-    signature: bytes | None
-    entries: bytes
 
 
 class Sequencer:
@@ -86,12 +67,23 @@ class Sequencer:
         return self._retried(lambda session: self._place(session, limit))
 
     def append_and_place(self, batches: Sequence[Batch]) -> Head:
-        """Store verified batches and give all that wait their places in one transaction: for a writer in this process."""
+        """Store verified batches and give all that wait their places in one transaction: for a writer in this process.
+
+        A batch that was stored before changes nothing. With more waiting than one portion they wait behind it, durable. Raises
+        what `batch_store.append` raises.
+        """
 
         def work(session: Session) -> Head:
-            for batch in batches:
-                batch_store.append(session, batch)
-            return self._place(session, PLACED_ENTRIES)
+            # The head's lock comes first: two processes that store for one producer do so one after the other.
+            head = locked_head(session)
+            terms = self._terms(session)
+            if batch_store.is_waiting(session):
+                # What came first is placed first: a producer's batches keep their order.
+                for batch in batches:
+                    batch_store.append(session, batch)
+                return self._place(session, PLACED_ENTRIES)
+            new = [row for batch in batches if (row := batch_store.store(session, batch)) is not None]
+            return place(session, head, terms, new, self._private) if new else head
 
         return self._retried(work)
 
@@ -133,37 +125,8 @@ class Sequencer:
     def _place(self, session: Session, limit: int) -> Head:
         head = locked_head(session)
         terms = self._terms(session)
-        waiting = _waiting(session, limit)
-        if not waiting:
-            return head
-        leaves: list[bytes] = []
-        places: list[dict[str, int]] = []
-        for number, row in enumerate(waiting, start=head.batches):
-            hashes = [merkle.leaf_hash(entry) for entry in unframe(row.entries)]
-            if row.signature is None:
-                self._sign(session, terms, row, hashes)
-            places.append({"number": number, "batch": row.id, "first_index": head.size + len(leaves)})
-            leaves += hashes
-        session.execute(insert(LedgerPlaceRow), places)
-        session.execute(delete(LedgerOutboxRow).where(LedgerOutboxRow.batch.in_([row.id for row in waiting])))
-        extend_tiles(session, head.size, leaves)
-        grown = head.with_leaves(leaves, len(waiting))
-        store_head(session, grown)
-        # Places, tiles and head become durable together; a crash before the commit leaves the batches waiting, and they are
-        # placed again, perhaps elsewhere: nothing was published of the places that are lost.
-        return grown
-
-    def _sign(self, session: Session, terms: LedgerTerms, row: _Waiting, hashes: Sequence[bytes]) -> None:
-        # Every entry ends with the hash of the wraps, which stays when the wraps are destroyed while the batch waits.
-        digest = row.entries[-HASH_BYTES:]
-        statement = batch_statement(terms.origin, row.producer, row.batch_id, row.first_sequence, hashes, digest)
-        signature = signing.sign(self._private, BATCH_SIGNATURE_DOMAIN, statement)
-        session.execute(
-            update(LedgerBatchRow)
-            .where(LedgerBatchRow.id == row.id)
-            .values(signer=self._public, signature=signature)
-            .execution_options(synchronize_session=False)
-        )
+        waiting = oldest_waiting(session, limit)
+        return place(session, head, terms, waiting, self._private) if waiting else head
 
     def _publish(self, session: Session) -> Note | None:
         head = locked_head(session)
@@ -218,27 +181,6 @@ class Sequencer:
     def _tell(self) -> None:
         for listener in self._listeners:
             listener()
-
-
-def _waiting(session: Session, limit: int) -> Sequence[_Waiting]:
-    sizes = session.execute(
-        select(LedgerBatchRow.id, LedgerBatchRow.count)
-        .join(LedgerOutboxRow, LedgerOutboxRow.batch == LedgerBatchRow.id)
-        .order_by(LedgerBatchRow.id)
-        .limit(limit)
-    ).all()
-    taken: list[int] = []
-    entries = 0
-    for number, count in sizes:
-        if taken and entries + count > limit:
-            break
-        taken.append(number)
-        entries += count
-    if not taken:
-        return ()
-    columns = [getattr(LedgerBatchRow, name) for name in _Waiting._fields]
-    found = session.execute(select(*columns).where(LedgerBatchRow.id.in_(taken)).order_by(LedgerBatchRow.id))
-    return [_Waiting(*row) for row in found]
 
 
 def _newest_checkpoint(session: Session) -> LedgerCheckpointRow | None:

@@ -6,13 +6,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from coordinator.db.session import now_s
-from coordinator.ledger.models import LedgerTermsRow
+from coordinator.ledger.models import TERMS, LedgerTermsRow
 from crypto.errors import DoudiError
 from policies.contracts.ledger.terms import LedgerTerms, SignedLedgerTerms, require_next_terms
 
 _KEPT_DOCUMENTS = 64
 # Every act reads the terms in force; thousands of witnesses cost milliseconds to parse. The key is the content's hash.
 _PARSED: dict[str, SignedLedgerTerms] = {}
+_NEWEST = select(TERMS.c.number, TERMS.c.digest).order_by(TERMS.c.number.desc()).limit(1)
 
 
 def newest_terms(session: Session) -> LedgerTerms:
@@ -22,12 +23,10 @@ def newest_terms(session: Session) -> LedgerTerms:
 
 def newest_signed_terms(session: Session) -> SignedLedgerTerms:
     """Return the terms in force with their signature. Raises `ledger.not_set_up`."""
-    found = session.execute(
-        select(LedgerTermsRow.number, LedgerTermsRow.digest).order_by(LedgerTermsRow.number.desc()).limit(1)
-    ).one_or_none()
+    found = session.connection().execute(_NEWEST).one_or_none()
     if found is None:
         raise not_set_up()
-    return _document(session, *found)
+    return _document(session, found.number, found.digest)
 
 
 def terms_by_number(session: Session, number: int) -> SignedLedgerTerms:
