@@ -16,6 +16,7 @@ leaves the former mirror usable, because `checkpoint` is written last. Imports n
 import re
 from collections.abc import Iterator
 from functools import cached_property
+from io import RawIOBase
 from itertools import count
 from pathlib import Path
 from typing import Annotated, Literal
@@ -29,7 +30,9 @@ from crypto.ledger_entries import AUDITOR_ID_BYTES, MAX_AUDITORS, WRAP_BYTES
 from crypto.merkle import HASH_BYTES
 from crypto.tiles import MAX_ENTRY_BYTES, TILE_WIDTH, entries_path, parse_bundle, tile_path
 from policies.contracts.base import MAXIMUM_DOCUMENT_BYTES, Document
+from policies.contracts.ledger.batches import malformed
 from policies.contracts.ledger.placed import PAGE_BATCHES, PlacedBatch, page_path, parse_page
+from policies.contracts.ledger.placed import VERSION as PAGE_VERSION
 from policies.contracts.ledger.terms import SignedLedgerTerms
 
 CHECKPOINT = "checkpoint"
@@ -38,6 +41,7 @@ CHECKPOINTS = "checkpoints"
 TERMS = "terms"
 STATE = "state.json"
 MAXIMUM_VISITS = 500
+MAXIMUM_REGRESSIONS = 1_000
 MAXIMUM_BUNDLE_BYTES = TILE_WIDTH * (2 + MAX_ENTRY_BYTES)
 MAXIMUM_PAGE_BYTES = 1 + PAGE_BATCHES * (512 + MAX_AUDITORS * (AUDITOR_ID_BYTES + WRAP_BYTES))
 Number = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -78,7 +82,7 @@ class StoreState(Document):
     url: str = ""
     batches: Number = 0
     visits: tuple[Visit, ...] = ()
-    regressions: Annotated[tuple[Regression, ...], Field(max_length=1_000)] = ()
+    regressions: Annotated[tuple[Regression, ...], Field(max_length=MAXIMUM_REGRESSIONS)] = ()
 
 
 class Store:
@@ -135,11 +139,11 @@ class Store:
         """Return the newest checkpoint that the log calls witnessed."""
         return self.note(WITNESSED) if self.has(WITNESSED) else None
 
-    def unverified_checkpoint(self, place: str = CHECKPOINT) -> Checkpoint:
-        """Return what a checkpoint file states. Raises `StoreError`."""
-        note = self.note(place)
+    def unverified_checkpoint(self, place: str = CHECKPOINT, note: Note | None = None) -> Checkpoint:
+        """Return what a checkpoint file, or its note, states. Raises `StoreError`."""
+        found = note or self.note(place)
         try:
-            return parse_checkpoint(note.text)
+            return parse_checkpoint(found.text)
         except DoudiError as error:
             raise StoreError("store.malformed", place, f"{place} is no checkpoint") from error
 
@@ -249,14 +253,22 @@ class Store:
 
     def batch_of(self, index: int) -> tuple[int, PlacedBatch]:
         """Return (number, batch) of the batch that holds an entry. Raises `StoreError`."""
-        low, high = 0, max(1, -(-self.state().batches // PAGE_BATCHES))
+        low, high = 0, 1
+        while self.has_page(high) and self._first_index(high) <= index:
+            low, high = high, high * 2
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if self._first_index(middle) <= index else (low, middle)
-        for position, batch in enumerate(self.page(low), start=low * PAGE_BATCHES):
-            if batch.first_index <= index < batch.first_index + batch.count:
-                return position, batch
-        raise StoreError("store.missing", page_path(low), f"no batch of the mirror holds entry {index}")
+            begins = self.has_page(middle) and self._first_index(middle) <= index
+            low, high = (middle, high) if begins else (low, middle)
+        place = page_path(low, self._stored_width(page_path(low), 1))
+        try:
+            with (self.folder / place).open("rb", buffering=0) as file:
+                position, batch = _find_in_page(file, index)
+        except OSError:
+            raise StoreError("store.missing", place, f"{place} is not in the mirror") from None
+        except DoudiError as error:
+            raise StoreError("store.malformed", place, f"{place} holds no batch with entry {index}") from error
+        return low * PAGE_BATCHES + position, batch
 
     def _first_index(self, number: int) -> int:
         # The first field of a page's first batch stands behind version and two lengths: a look-up reads no whole pages.
@@ -282,3 +294,22 @@ class Store:
         except OSError:
             return []
         return [int(name) for name in names if _NUMBER.fullmatch(name) and 0 < int(name) < TILE_WIDTH]
+
+
+def _find_in_page(file: RawIOBase, index: int) -> tuple[int, PlacedBatch]:
+    """Return (position, batch) of the batch with an entry; the others are stepped over, not read. Raises `batch.malformed`."""
+    start = 1
+    for position in range(PAGE_BATCHES):
+        file.seek(start)
+        # Its length, then the first two fields, each behind its own length: first index and number of entries.
+        head = file.read(24) or b""
+        if len(head) < 24:
+            break
+        length = int.from_bytes(head[:4], "big")
+        first, many = int.from_bytes(head[8:16], "big"), int.from_bytes(head[20:24], "big")
+        if first <= index < first + many:
+            file.seek(start)
+            frame = file.read(min(4 + length, MAXIMUM_PAGE_BYTES)) or b""
+            return position, parse_page(PAGE_VERSION + frame, 1)[0]
+        start += 4 + length
+    raise malformed("no batch of the page holds the entry")

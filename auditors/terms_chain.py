@@ -6,6 +6,7 @@ former card, as long as nothing signed by the card in force comes before them: a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from auditors.home import Cards
 from auditors.store import TERMS, Store
@@ -13,14 +14,22 @@ from auditors.verification.findings import Findings, Severity
 from crypto.checkpoint import NoteKey
 from crypto.errors import DoudiError
 from policies.contracts.cards import CentreCard
-from policies.contracts.ledger.terms import COORDINATOR, LedgerTerms, require_next_terms
+from policies.contracts.ledger.terms import COORDINATOR, LedgerTerms, SignedLedgerTerms, require_next_terms
 
 
 @dataclass(frozen=True)
 class TermsChain:
-    """Verified terms, by number. Never empty."""
+    """Verified terms as they were signed, by number. Never empty. Raises "crypto.bad_key" for terms whose keys are none."""
 
-    terms: tuple[LedgerTerms, ...]
+    signed: tuple[SignedLedgerTerms, ...]
+
+    def __post_init__(self) -> None:
+        _ = self.log_keys, self.witness_keys
+
+    @cached_property
+    def terms(self) -> tuple[LedgerTerms, ...]:
+        """The terms alone."""
+        return tuple(signed.terms for signed in self.signed)
 
     @property
     def newest(self) -> LedgerTerms:
@@ -32,10 +41,12 @@ class TermsChain:
         """The log's name."""
         return self.newest.origin
 
+    @cached_property
     def log_keys(self) -> dict[bytes, NoteKey]:
         """Return every key that the log ever had, by its short hash, the newest last."""
         return {terms.log_note_key.key_hash: terms.log_note_key for terms in self.terms}
 
+    @cached_property
     def witness_keys(self) -> dict[tuple[str, bytes], NoteKey]:
         """Return every witness's every key, by name and short hash."""
         found = {}
@@ -45,6 +56,7 @@ class TermsChain:
                 found[key.name, key.key_hash] = key
         return found
 
+    @cached_property
     def signer_numbers(self) -> dict[tuple[str, bytes], list[int]]:
         """Return by producer and public key the numbers of the terms in which the key signs the producer's batches."""
         found: dict[tuple[str, bytes], list[int]] = {}
@@ -61,15 +73,14 @@ def verify_terms(store: Store, cards: Cards, findings: Findings) -> TermsChain |
     (1) There are terms of every number from 1. (2) Each stands under its own number. (3) The centre signed it, under the rule
     above. (4) All are of one log. Raises `audit.no_card` without the centre's card: nothing could be judged.
     """
-    centre = cards.centre
-    if centre is None:
+    if cards.centre is None:
         raise DoudiError(
             "audit.no_card",
             "there is no card of the centre",
             "Collect it from the centre, compare its fingerprint, and put it into the folder `cards`.",
         )
-    present, former = _approvers([centre]), _approvers(cards.former)
-    chain: list[LedgerTerms] = []
+    present, former = approver_keys(cards)
+    chain: list[SignedLedgerTerms] = []
     seen_present = False
     numbers = store.terms_numbers()
     for number in sorted({*numbers, *range(1, len(numbers) + 1), 1}):
@@ -80,15 +91,24 @@ def verify_terms(store: Store, cards: Cards, findings: Findings) -> TermsChain |
             signed.verify(present if seen_present else present + former)  # (3)
             if signed.terms.number != number:  # (2)
                 raise DoudiError("terms.other_number", "the terms stand under another number than their own")
-            require_next_terms(chain[-1] if chain else None, signed.terms)  # (4)
+            require_next_terms(chain[-1].terms if chain else None, signed.terms)  # (4)
+            require_keys(signed)
         except DoudiError as error:
             findings.add(error.code, place)
             continue
         seen_present = seen_present or is_present
-        chain.append(signed.terms)
+        chain.append(signed)
     if chain and not seen_present:
-        findings.add("terms.former_key", f"{TERMS}/{chain[-1].number}")
+        findings.add("terms.former_key", f"{TERMS}/{chain[-1].terms.number}")
     return TermsChain(tuple(chain)) if chain else None
+
+
+def require_keys(signed: SignedLedgerTerms) -> None:
+    """Raise `terms.bad_key` for terms that name a key with which nothing can be verified."""
+    try:
+        TermsChain((signed,))
+    except DoudiError as error:
+        raise DoudiError("terms.bad_key", "the terms name a key that is none") from error
 
 
 def compare_witness_cards(chain: TermsChain, cards: Cards, findings: Findings) -> None:
@@ -103,6 +123,11 @@ def compare_witness_cards(chain: TermsChain, cards: Cards, findings: Findings) -
             findings.add("witness.no_card", place, Severity.NOTICE, department=witness.department)
         elif card.identity_key != witness.key:
             findings.add("witness.other_key", place, department=witness.department)
+
+
+def approver_keys(cards: Cards) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the approvers' keys of the centre's card in force, and those of its former cards."""
+    return _approvers([] if cards.centre is None else [cards.centre]), _approvers(cards.former)
 
 
 def _approvers(cards: Sequence[CentreCard]) -> tuple[str, ...]:

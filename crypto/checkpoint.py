@@ -39,6 +39,8 @@ _TIME_BYTES = 8
 _COSIGNATURE_BYTES = _TIME_BYTES + SIGNATURE_BYTES
 _SIGNATURE_PREFIX = "— "
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
+# Spaces of every script are refused, and half of a surrogate pair, which has no UTF-8.
+_NAME = re.compile(rf"[^\s\x00-\x1f+\ud800-\udfff]{{1,{MAX_NAME_CHARACTERS}}}")
 
 
 @dataclass(frozen=True)
@@ -301,11 +303,7 @@ def _parse_signature(line: str) -> Signature:
 
 
 def _is_name(name: str) -> bool:
-    if not 1 <= len(name) <= MAX_NAME_CHARACTERS:
-        return False
-    # Half of a surrogate pair has no UTF-8.
-    refused = (one.isspace() or one < " " or one == "+" or "\ud800" <= one <= "\udfff" for one in name)
-    return not any(refused)
+    return _NAME.fullmatch(name) is not None
 
 
 def _check_name(name: str) -> None:

@@ -43,7 +43,7 @@ class BatchPass:
 
     def __init__(self, chain: TermsChain, state: BatchesState, findings: Findings) -> None:
         self._origin = chain.origin
-        self._numbers = chain.signer_numbers()
+        self._numbers = chain.signer_numbers
         self._auditors = {
             frozenset(auditor_id(key) for key in terms.sealing_keys): terms.number for terms in chain.terms
         }

@@ -1,7 +1,7 @@
 """The base of every signed document: frozen, unknown fields refused, one canonical byte form. May import crypto."""
 
 import hashlib
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
@@ -21,6 +21,7 @@ class Document(BaseModel):
     """A document that parties exchange and sign. Integers, strings, lists and objects only: no floats."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    maximum_bytes: ClassVar[int] = MAXIMUM_DOCUMENT_BYTES
 
     def to_bytes(self) -> bytes:
         """Return the canonical JSON form: what is hashed and signed."""
@@ -32,8 +33,8 @@ class Document(BaseModel):
 
         Raises `DoudiError` `document.malformed`: not canonical JSON, unknown or missing fields, or out of range.
         """
-        if len(data) > MAXIMUM_DOCUMENT_BYTES:
-            raise malformed(cls.__name__, "longer than 256 KiB")
+        if len(data) > cls.maximum_bytes:
+            raise malformed(cls.__name__, f"longer than {cls.maximum_bytes // 1024} KiB")
         try:
             document = cls.model_validate(parse_canonical(data))
         except ValidationError as error:

@@ -83,13 +83,27 @@ def batch_statement(
     hash_of_wraps: bytes,
 ) -> bytes:
     """Return what a producer signs: which log, who, which batch, from which number, how many, and the root of its entries."""
+    root = merkle_log.root_of(leaf_hashes)
+    return statement_of_root(origin, producer, batch_id, first_sequence, len(leaf_hashes), root, hash_of_wraps)
+
+
+def statement_of_root(
+    origin: str,
+    producer: str,
+    batch_id: bytes,
+    first_sequence: int,
+    count: int,
+    root: bytes,
+    hash_of_wraps: bytes,
+) -> bytes:
+    """Return the same statement for whoever holds the root of the batch's entries and not the entries."""
     return domains.frame(
         origin.encode(),
         producer.encode(),
         batch_id,
         first_sequence.to_bytes(_NUMBER_BYTES, "big"),
-        len(leaf_hashes).to_bytes(_NUMBER_BYTES, "big"),
-        merkle_log.root_of(leaf_hashes),
+        count.to_bytes(_NUMBER_BYTES, "big"),
+        root,
         hash_of_wraps,
     )
 

@@ -1,0 +1,151 @@
+"""A proof about one entry of the log in one file, which a third person checks with nothing but the centre's card.
+
+It holds the entry, its own key if it is to be read (which opens no other entry), the producer's signature over its batch with
+the path from the entry to what was signed, the log's checkpoint with the witnesses' cosignatures and the path from the entry to
+its root, and the terms that say whose keys these are. Makes proofs from a mirror; `checking` checks them. Offline.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, StringConstraints
+
+from auditors.store import CHECKPOINT, WITNESSED, Store
+from auditors.terms_chain import TermsChain
+from crypto.checkpoint import MAX_NOTE_BYTES, Note
+from crypto.errors import DoudiError
+from crypto.ledger_entries import (
+    MAX_BATCH_ENTRIES,
+    MAX_ENTRY_BYTES,
+    Entry,
+    auditor_id,
+    entry_key,
+    open_wrap,
+    parse_entry,
+    parse_wraps,
+)
+from crypto.merkle import HASH_BYTES
+from crypto.merkle_log import inclusion_proof, leaves_reader, root_of
+from crypto.sealing import sealing_public_key
+from crypto.tiles import TILE_WIDTH, tile_reader
+from policies.contracts.base import Document, Hash, KeyHex, SignatureHex
+from policies.contracts.ledger.placed import PlacedBatch
+from policies.contracts.ledger.terms import SignedLedgerTerms
+
+MAXIMUM_PROOF_BYTES = 1024 * 1024
+Path = Annotated[tuple[Hash, ...], Field(max_length=64)]
+EntryHex = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2})+$", max_length=2 * MAX_ENTRY_BYTES)]
+KeyOrNothing = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
+
+
+class BatchProof(Document):
+    """The producer's signature over its batch: how many entries, their root, and the path from the entry to it."""
+
+    count: Annotated[int, Field(ge=1, le=MAX_BATCH_ENTRIES)]
+    root: Hash
+    path: Path
+    signer: KeyHex
+    signature: SignatureHex
+
+
+class EntryProof(Document):
+    """`entry_key`: opens this entry, or nothing. `checkpoint`: a note. `path`: from the entry to the checkpoint's root.
+
+    `terms`: by number, the newest last; those that name the keys which signed.
+    """
+
+    maximum_bytes: ClassVar[int] = MAXIMUM_PROOF_BYTES
+
+    format_version: Literal[1] = 1
+    kind: Literal["ledger-entry-proof"] = "ledger-entry-proof"
+    index: Annotated[int, Field(ge=0, le=2**53)]
+    entry: EntryHex
+    entry_key: KeyOrNothing
+    batch: BatchProof
+    checkpoint: Annotated[str, Field(max_length=MAX_NOTE_BYTES)]
+    path: Path
+    terms: Annotated[tuple[SignedLedgerTerms, ...], Field(min_length=1, max_length=3)]
+
+
+def make_proof(store: Store, chain: TermsChain, index: int, sealing_key: bytes | None) -> EntryProof:
+    """Return the proof of an entry of the mirror, under the newest witnessed checkpoint that holds it, else under the newest one.
+
+    `sealing_key`: the auditor's private one, to disclose what the entry says; `None`: only that it is there, when, and whose.
+    What comes out is only as good as the mirror: check it before it is handed out. Raises `audit.no_entry`,
+    `proof.wraps_destroyed`, `proof.not_an_auditor`, `StoreError`, "ledger.cannot_open_wrap", "crypto.bad_key".
+    """
+    note, size = _checkpoint(store, index)
+    data = store.entry(index)
+    entry = parse_entry(data)
+    _, batch = store.batch_of(index)
+    leaves = _leaf_hashes(store, batch)
+    path = inclusion_proof(leaves_reader(leaves), index - batch.first_index, batch.count)
+    key = b"" if sealing_key is None else _entry_key(chain.origin, entry, batch, sealing_key)
+    return EntryProof(
+        index=index,
+        entry=data.hex(),
+        entry_key=key.hex(),
+        batch=BatchProof(
+            count=batch.count,
+            root=root_of(leaves).hex(),
+            path=_hex(path),
+            signer=batch.signer.hex(),
+            signature=batch.signature.hex(),
+        ),
+        checkpoint=note.to_bytes().decode(),
+        path=_hex(inclusion_proof(tile_reader(store.tile, size), index, size)),
+        terms=_needed_terms(chain, batch, note),
+    )
+
+
+def _checkpoint(store: Store, index: int) -> tuple[Note, int]:
+    for place in (WITNESSED, CHECKPOINT):
+        if store.has(place):
+            note = store.note(place)
+            size = store.unverified_checkpoint(place, note).size
+            # The tiles are those of the mirror's size: no proof leads to a larger tree.
+            if index < size <= (size if place == CHECKPOINT else store.size):
+                return note, size
+    raise DoudiError("audit.no_entry", f"the mirror has no entry {index}", f"Choose one below {store.size}.")
+
+
+def _leaf_hashes(store: Store, batch: PlacedBatch) -> list[bytes]:
+    hashes: list[bytes] = []
+    index, end = batch.first_index, batch.first_index + batch.count
+    while index < end:
+        number, start = divmod(index, TILE_WIDTH)
+        width = min(TILE_WIDTH, end - number * TILE_WIDTH)
+        tile = store.tile(0, number, width)
+        hashes += [tile[at : at + HASH_BYTES] for at in range(start * HASH_BYTES, len(tile), HASH_BYTES)]
+        index += width - start
+    return hashes
+
+
+def _entry_key(origin: str, entry: Entry, batch: PlacedBatch, sealing_key: bytes) -> bytes:
+    header = entry.header
+    if not batch.wraps:
+        raise DoudiError(
+            "proof.wraps_destroyed",
+            "the sealed keys of this entry's batch were destroyed",
+            "Prove its existence alone: --without-key.",
+        )
+    wrap = parse_wraps(batch.wraps).get(auditor_id(sealing_public_key(sealing_key)))
+    if wrap is None:
+        raise DoudiError(
+            "proof.not_an_auditor",
+            "the entry's batch is not sealed to this auditor",
+            "Prove its existence alone (--without-key), or let an earlier auditor prove it.",
+        )
+    key = open_wrap(origin, header.producer, header.batch_id, wrap, sealing_key)
+    return entry_key(key, header.batch_id, header.position)
+
+
+def _needed_terms(chain: TermsChain, batch: PlacedBatch, note: Note) -> tuple[SignedLedgerTerms, ...]:
+    signing = chain.signer_numbers.get((batch.producer, batch.signer), [])
+    hashes = {line.key_hash for line in note.signatures}
+    of_log = next((terms.number for terms in reversed(chain.terms) if terms.log_note_key.key_hash in hashes), 0)
+    numbers = {*signing[-1:], of_log, chain.newest.number}
+    return tuple(signed for signed in chain.signed if signed.terms.number in numbers)
+
+
+def _hex(hashes: list[bytes]) -> tuple[str, ...]:
+    return tuple(one.hex() for one in hashes)
