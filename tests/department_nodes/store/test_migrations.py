@@ -217,7 +217,15 @@ def test_the_migrations_make_the_same_new_tables_on_postgresql() -> None:
         if modelled.name not in {*changed, "events"}:
             assert _statements(str(CreateTable(modelled).compile(dialect=dialect))) <= migrated, modelled.name
     lines = {line for statement in migrated for line in statement}
-    assert "ALTER TABLE events ADD COLUMN party VARCHAR(63) DEFAULT '' NOT NULL" in lines
+    for column_sql in (
+        "party VARCHAR(63) DEFAULT '' NOT NULL",
+        "round INTEGER DEFAULT '0' NOT NULL",
+        "purpose VARCHAR(63) DEFAULT '' NOT NULL",
+        "assets TEXT DEFAULT '[]' NOT NULL",
+        "hashes TEXT DEFAULT '{}' NOT NULL",
+    ):
+        assert f"ALTER TABLE events ADD COLUMN {column_sql}" in lines
+    assert "CREATE INDEX ix_events_run ON events (run_id)" in lines
     for name in changed:
         assert f"ALTER TABLE {name} ADD COLUMN round INTEGER DEFAULT '0' NOT NULL" in lines
     assert "ALTER TABLE steps DROP CONSTRAINT steps_pkey" in lines
