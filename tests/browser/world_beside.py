@@ -9,9 +9,11 @@ from typing import Any
 import httpx
 from console_server import Clock, ConsoleServer
 from coordinator_world import DEPARTMENTS, START_S, Keys, World
+from opened_records import Auditor
 
 from coordinator.config import CoordinatorConfig
 from coordinator.installation import API_KEY_FILE, APPROVAL_KEY_FILE, REVOCATION_KEY_FILE
+from coordinator.ledger.founding_auditor import FOLDER as FOUNDING_AUDITOR
 
 
 class WorldBeside(World):
@@ -38,7 +40,8 @@ def server_beside(home: Path, fill: Callable[[World], object]) -> ConsoleServer:
             for name in (API_KEY_FILE, APPROVAL_KEY_FILE, f"approver-2/{APPROVAL_KEY_FILE}", REVOCATION_KEY_FILE)
         )
         keys = {name: Keys() for name in DEPARTMENTS}
-        world = WorldBeside(config, api, approval, keys, second, revocation, now=START_S)
+        auditor = Auditor.in_folder(officer / FOUNDING_AUDITOR)
+        world = WorldBeside(config, api, approval, keys, second, revocation, now=START_S, auditor=auditor)
         filled = fill(world)
         clock.advance(max(0.0, world.now - clock()))
         return filled
