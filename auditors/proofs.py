@@ -5,33 +5,28 @@ the path from the entry to what was signed, the log's checkpoint with the witnes
 its root, and the terms that say whose keys these are. Makes proofs from a mirror; `checking` checks them. Offline.
 """
 
+from collections.abc import Callable, Iterable
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
+from auditors.opened import BatchState
+from auditors.opening import OwnKeys, batch_key
 from auditors.store import CHECKPOINT, WITNESSED, Store
 from auditors.terms_chain import TermsChain
 from crypto.checkpoint import MAX_NOTE_BYTES, Note
 from crypto.errors import DoudiError
-from crypto.ledger_entries import (
-    MAX_BATCH_ENTRIES,
-    MAX_ENTRY_BYTES,
-    Entry,
-    auditor_id,
-    entry_key,
-    open_wrap,
-    parse_entry,
-    parse_wraps,
-)
+from crypto.ledger_entries import MAX_BATCH_ENTRIES, MAX_ENTRY_BYTES, Entry, entry_key, parse_entry
 from crypto.merkle import HASH_BYTES
 from crypto.merkle_log import inclusion_proof, leaves_reader, root_of
-from crypto.sealing import sealing_public_key
 from crypto.tiles import TILE_WIDTH, tile_reader
 from policies.contracts.base import Document, Hash, KeyHex, SignatureHex
 from policies.contracts.ledger.placed import PlacedBatch
 from policies.contracts.ledger.terms import SignedLedgerTerms
 
 MAXIMUM_PROOF_BYTES = 1024 * 1024
+AddedWraps = Callable[[bytes], Iterable[tuple[str, bytes]]]
+"""A batch's id to what earlier auditors gave of its key: (digest of the receiver's card, wrap)."""
 Path = Annotated[tuple[Hash, ...], Field(max_length=64)]
 EntryHex = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2})+$", max_length=2 * MAX_ENTRY_BYTES)]
 KeyOrNothing = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
@@ -66,12 +61,14 @@ class EntryProof(Document):
     terms: Annotated[tuple[SignedLedgerTerms, ...], Field(min_length=1, max_length=3)]
 
 
-def make_proof(store: Store, chain: TermsChain, index: int, sealing_key: bytes | None) -> EntryProof:
+def make_proof(
+    store: Store, chain: TermsChain, index: int, keys: OwnKeys | None, added: AddedWraps = lambda batch_id: ()
+) -> EntryProof:
     """Return the proof of an entry of the mirror, under the newest witnessed checkpoint that holds it, else under the newest one.
 
-    `sealing_key`: the auditor's private one, to disclose what the entry says; `None`: only that it is there, when, and whose.
-    What comes out is only as good as the mirror: check it before it is handed out. Raises `audit.no_entry`,
-    `proof.wraps_destroyed`, `proof.not_an_auditor`, `StoreError`, "ledger.cannot_open_wrap", "crypto.bad_key".
+    `keys`: the auditor's own, to disclose what the entry says; `None`: only that it is there, when, and whose. `added`: what
+    earlier auditors gave of a batch's key. What comes out is only as good as the mirror: check it before it is handed out.
+    Raises `audit.no_entry`, `proof.wraps_destroyed`, `proof.not_an_auditor`, `proof.wrong_key`, `StoreError`, "crypto.bad_key".
     """
     note, size = _checkpoint(store, index)
     data = store.entry(index)
@@ -79,7 +76,7 @@ def make_proof(store: Store, chain: TermsChain, index: int, sealing_key: bytes |
     _, batch = store.batch_of(index)
     leaves = _leaf_hashes(store, batch)
     path = inclusion_proof(leaves_reader(leaves), index - batch.first_index, batch.count)
-    key = b"" if sealing_key is None else _entry_key(chain.origin, entry, batch, sealing_key)
+    key = b"" if keys is None else _entry_key(chain.origin, entry, batch, keys, added)
     return EntryProof(
         index=index,
         entry=data.hex(),
@@ -120,23 +117,20 @@ def _leaf_hashes(store: Store, batch: PlacedBatch) -> list[bytes]:
     return hashes
 
 
-def _entry_key(origin: str, entry: Entry, batch: PlacedBatch, sealing_key: bytes) -> bytes:
+def _entry_key(origin: str, entry: Entry, batch: PlacedBatch, keys: OwnKeys, added: AddedWraps) -> bytes:
     header = entry.header
-    if not batch.wraps:
-        raise DoudiError(
-            "proof.wraps_destroyed",
-            "the sealed keys of this entry's batch were destroyed",
-            "Prove its existence alone: --without-key.",
-        )
-    wrap = parse_wraps(batch.wraps).get(auditor_id(sealing_public_key(sealing_key)))
-    if wrap is None:
-        raise DoudiError(
-            "proof.not_an_auditor",
-            "the entry's batch is not sealed to this auditor",
-            "Prove its existence alone (--without-key), or let an earlier auditor prove it.",
-        )
-    key = open_wrap(origin, header.producer, header.batch_id, wrap, sealing_key)
+    state, key = batch_key(origin, batch, header, keys, added(batch.batch_id))
+    if state is not BatchState.OPENED:
+        code, message = _UNOPENED[state]
+        raise DoudiError(code, message, "Prove its existence alone: --without-key.")
     return entry_key(key, header.batch_id, header.position)
+
+
+_UNOPENED = {
+    BatchState.SHREDDED: ("proof.wraps_destroyed", "the sealed keys of this entry's batch were destroyed"),
+    BatchState.OTHERS: ("proof.not_an_auditor", "the entry's batch is not sealed to this auditor"),
+    BatchState.WRONG_KEY: ("proof.wrong_key", "the sealed key of the entry's batch does not open the entry"),
+}
 
 
 def _needed_terms(chain: TermsChain, batch: PlacedBatch, note: Note) -> tuple[SignedLedgerTerms, ...]:

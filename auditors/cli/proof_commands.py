@@ -1,6 +1,7 @@
 """`doudi audit prove` and `doudi audit check`: proofs that stand alone. Offline."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -10,8 +11,11 @@ from auditors.checking import Checked, check_note, check_proof, terms_of_file
 from auditors.checking_evidence import check_evidence
 from auditors.cli.options import DEFAULT_HOME, AsJson, HomeOption, console, open_home
 from auditors.cli.showing import show_findings
-from auditors.home import Cards, Home, collected_cards, read_secret
-from auditors.proofs import MAXIMUM_PROOF_BYTES, EntryProof, make_proof
+from auditors.home import Cards, Home, collected_cards
+from auditors.keys import all_keys
+from auditors.opened import OpenedRecords
+from auditors.opening import OwnKeys
+from auditors.proofs import MAXIMUM_PROOF_BYTES, AddedWraps, EntryProof, make_proof
 from auditors.terms_chain import TermsChain, verify_terms
 from auditors.verification.findings import Findings, exit_code_of
 from command_line.console import ending_with_code, show_time
@@ -49,8 +53,8 @@ def prove(
     chain = verify_terms(opened.store, cards, findings)
     if chain is None:
         _end(findings)
-    sealing_key = None if without_key else read_secret(opened.sealing_key_file)
-    proof = make_proof(opened.store, chain, index, sealing_key)
+    keys = None if without_key else OwnKeys(all_keys(opened))
+    proof = make_proof(opened.store, chain, index, keys, _added_wraps(opened))
     checked = check_proof(proof, cards)
     if exit_code_of(checked.findings):
         # What does not prove anything is not handed out: the mirror or the log is at fault.
@@ -93,6 +97,18 @@ def check(
     code = exit_code_of(checked.findings)
     if code:
         raise typer.Exit(code)
+
+
+def _added_wraps(home: Home) -> AddedWraps:
+    """Return what earlier auditors gave, as far as `open` has met it."""
+    if not home.opened_file.is_file():
+        return lambda batch_id: ()
+
+    def added(batch_id: bytes) -> Iterable[tuple[str, bytes]]:
+        with OpenedRecords.read(home.opened_file) as records:
+            return records.added_wraps(batch_id)
+
+    return added
 
 
 def _chain(home: Home, cards: Cards, files: list[Path] | None) -> TermsChain:

@@ -14,32 +14,25 @@ A pass goes on from what was verified last, and becomes a full one wherever that
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from auditors.home import Home
 from auditors.store import CHECKPOINT, CHECKPOINTS, WITNESSED, Store, StoreError, StoreState
 from auditors.terms_chain import TermsChain, compare_witness_cards, verify_terms
 from auditors.verification import history
-from auditors.verification.batches import BatchesState, BatchPass
 from auditors.verification.checkpoints import SeenCheckpoint, require_growing_keys, require_witnesses, verify_note
 from auditors.verification.findings import FindingExit, Findings, Severity, exit_code_of
-from auditors.verification.state import VerifiedState, load_batches, load_state, save_state
-from auditors.verification.tree import TreePass, root_from_tiles
-from auditors.verification.walk import EntryWalk
+from auditors.verification.passes import ProgressOf, run_pass
+from auditors.verification.state import VerifiedState, load_state, save_state
 from crypto.checkpoint import MAX_NOTE_BYTES, Checkpoint, Note, parse_note
 from crypto.errors import DoudiError
-from crypto.tiles import TILE_WIDTH
-from policies.contracts.ledger.placed import PAGE_BATCHES, PlacedBatch, page_path
 from policies.contracts.ledger.terms import LedgerTerms
 
 DAY_S = 86_400
 # Clocks of hosts differ by so much without anything being wrong.
 CLOCK_SKEW_S = 300
-ProgressOf = Callable[[int, int], None]
-"""Gets how many entries were read, of how many."""
 
 
 @dataclass
@@ -62,20 +55,6 @@ class Verification:
     def exit_code(self) -> int:
         """The exit code of the command."""
         return exit_code_of(self.findings)
-
-
-@dataclass
-class _Pass:
-    """One attempt over tree and batches."""
-
-    findings: Findings = field(default_factory=Findings)
-    roots: dict[int, bytes] = field(default_factory=dict)
-    root: bytes | None = None
-    sound: bool = False
-    batches: BatchesState = field(default_factory=BatchesState)
-    entries: int = 0
-    signatures_s: float = 0.0
-    signatures: int = 0
 
 
 def verify_store(
@@ -119,7 +98,8 @@ def verify_store(
     others = [(one.place, one.checkpoint) for one in (*seen, *within)]
     if before is not None:
         others.append(("verified.json", before.checkpoint()))
-    done = _pass(home, store, chain, newest.checkpoint, others, before, full, progress, result)  # (4), (5), (6)
+    done = run_pass(home, chain, newest.checkpoint, others, before, full, progress)  # (4), (5), (6)
+    result.full = done.full
     findings.extend(done.findings)
     if before is not None and not result.full:
         known = {(one.code, one.place) for one in findings}
@@ -188,90 +168,6 @@ def read_note_file(path: Path) -> Note:
             return parse_note(file.read(MAX_NOTE_BYTES + 1))
     except (OSError, DoudiError):
         raise DoudiError("document.unreadable", f"{path.name} is no checkpoint", "Check the file's name.") from None
-
-
-def _pass(
-    home: Home,
-    store: Store,
-    chain: TermsChain,
-    newest: Checkpoint,
-    others: Sequence[tuple[str, Checkpoint]],
-    before: VerifiedState | None,
-    full: bool,
-    progress: ProgressOf,
-    result: Verification,
-) -> _Pass:
-    sizes = [one.size for _, one in others if one.size <= newest.size]
-    if not full and before is not None and before.size <= newest.size:
-        batches = load_batches(home, before)
-        if batches is not None:
-            done = _go_on(store, chain, newest, sizes, before, batches, progress)
-            if done is not None:
-                result.full = False
-                return done
-    return _run(store, chain, newest, sizes, 0, BatchesState(), progress)
-
-
-def _go_on(
-    store: Store,
-    chain: TermsChain,
-    newest: Checkpoint,
-    sizes: Sequence[int],
-    before: VerifiedState,
-    batches: BatchesState,
-    progress: ProgressOf,
-) -> _Pass | None:
-    """Return the pass over what came since the last verification; `None` unless all that it rests on is confirmed."""
-    start = before.size // TILE_WIDTH * TILE_WIDTH
-    later = [size for size in sizes if size >= start]
-    try:
-        done = _run(store, chain, newest, [*later, before.size], start, batches, progress)
-        if done.root != newest.root or done.roots.get(before.size) != before.checkpoint().root:
-            return None
-        for size in {*sizes} - {*later}:
-            done.roots[size] = root_from_tiles(store, size, newest.root, newest.size)
-    except DoudiError:
-        # A tile of the verified part is missing or was changed: the full pass says what is wrong.
-        return None
-    return done
-
-
-def _run(
-    store: Store,
-    chain: TermsChain,
-    newest: Checkpoint,
-    sizes: Sequence[int],
-    start: int,
-    batches: BatchesState,
-    progress: ProgressOf,
-) -> _Pass:
-    done = _Pass(batches=batches)
-    tree = TreePass(store, done.findings, sizes, start)
-    walk = EntryWalk(store, tree, newest.size, done.findings, lambda read: progress(read - start, newest.size - start))
-    checks = BatchPass(chain, batches, done.findings)
-    checks.run(_batches(store, batches.number, done.findings), walk, newest.size)
-    walk.drain()
-    if not walk.broken:
-        done.root = tree.finish(newest.root)
-    done.roots = tree.roots
-    done.sound = checks.sound and not walk.broken
-    done.entries = tree.size - start
-    done.signatures_s, done.signatures = checks.signature_s, checks.signatures
-    return done
-
-
-def _batches(store: Store, start: int, findings: Findings) -> Iterator[tuple[int, PlacedBatch]]:
-    for number in count(start // PAGE_BATCHES):
-        if not store.has_page(number):
-            return
-        try:
-            page = store.page(number)
-        except StoreError as error:
-            findings.add(error.code, error.place)
-            continue
-        yield from ((at, one) for at, one in enumerate(page, start=number * PAGE_BATCHES) if at >= start)
-        if len(page) < PAGE_BATCHES and store.has_page(number + 1):
-            findings.add("store.missing", page_path(number))
 
 
 def _check_age(result: Verification, newest: SeenCheckpoint, terms: LedgerTerms, max_age_s: int) -> None:
