@@ -86,7 +86,7 @@ def test_a_grant_in_force_goes_on(region_before: Any, stages: Stages) -> None:
 
 
 class RevokingClock(Clock):
-    """A clock at whose second reading in a step the grant is revoked: while the step computes."""
+    """A clock at whose third reading in a step the grant is revoked: the second is after the gate, then the step computes."""
 
     def __init__(self, now_s: float) -> None:
         super().__init__(now_s)
@@ -96,7 +96,7 @@ class RevokingClock(Clock):
     def __call__(self) -> float:
         if self.revoke is not None:
             self.readings += 1
-            if self.readings == 2:
+            if self.readings == 3:
                 self.revoke()
         return self.now_s
 
