@@ -1,10 +1,13 @@
 """A visit to the log: what it has beyond the mirror is copied, file by file. Nothing is verified here; `verification` judges it.
 
-Order and crashes: (1) the newest checkpoints, the terms and the number of batches are asked for; (2) every file of that size
-that the mirror has not yet is copied, each durable before the next, so that a further `fetch` goes on where a broken one ended;
-(3) the checkpoints are kept by size; (4) `checkpoint` is replaced: until then the mirror is the former one, from then on the
-new one, both whole; (5) the visit is noted; (6) the right edge's narrower files are removed. A crash after (4) loses the note
-of this visit and leaves some files too many; the next visit makes good for both.
+Order and crashes:
+(1) The newest checkpoints, the terms and the number of batches are asked for.
+(2) Every file of that size that the mirror has not yet is copied, in portions that are durable before they get their names: a
+    further `fetch` goes on where a broken one ended.
+(3) The checkpoints are kept by size.
+(4) `checkpoint` is replaced. Until then the mirror is the former one, from then on the new one, both whole.
+(5) The visit is noted. (6) The right edge's narrower files are removed. A crash after (4) loses the note of this visit and leaves
+    some files too many; the next visit makes good for both.
 
 A log that shows a smaller tree than before changes nothing here but the notes: its checkpoint is kept, the mirror stays as it is.
 """
@@ -14,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from auditors.log_client import LogSource
+from auditors.portions import Portion
 from auditors.store import (
     CHECKPOINT,
     CHECKPOINTS,
@@ -122,7 +126,7 @@ def _copy_terms(source: LogSource, store: Store) -> int:
     except DoudiError as error:
         raise DoudiError("log.bad_answer", "what the log calls its newest terms are none") from error
     for each in range(1, number):
-        _copy(source, store, f"{TERMS}/{each}", MAXIMUM_DOCUMENT_BYTES)
+        _copy(source, store, f"{TERMS}/{each}", MAXIMUM_DOCUMENT_BYTES, store.write)
     if newest is not None and not store.has(f"{TERMS}/{number}"):
         store.write(f"{TERMS}/{number}", newest)
     return number
@@ -142,10 +146,14 @@ def _batches(source: LogSource) -> int:
 def _copy_files(source: LogSource, store: Store, size: int, batches: int, progress: ProgressOf) -> int:
     # Tiles of the higher levels are a 256th of the others.
     total = -(-size // TILE_WIDTH) * 2 + -(-batches // PAGE_BATCHES)
-    files = 0
-    for done, (place, at_most) in enumerate(_files(size, batches), start=1):
-        files += _copy(source, store, place, at_most)
-        progress(min(done, total), total)
+    files, portion = 0, Portion(store.folder)
+    try:
+        for done, (place, at_most) in enumerate(_files(size, batches), start=1):
+            files += _copy(source, store, place, at_most, portion.put)
+            progress(min(done, total), total)
+    finally:
+        # What came before an error is kept: the next visit does not ask for it again.
+        portion.settle()
     return files
 
 
@@ -160,7 +168,7 @@ def _files(size: int, batches: int) -> Iterator[tuple[str, int]]:
         yield page_path(batches // PAGE_BATCHES, batches % PAGE_BATCHES), MAXIMUM_PAGE_BYTES
 
 
-def _copy(source: LogSource, store: Store, place: str, at_most: int) -> int:
+def _copy(source: LogSource, store: Store, place: str, at_most: int, write: Callable[[str, bytes], None]) -> int:
     if store.has(place):
         return 0
     data = source.get(place, at_most)
@@ -170,7 +178,7 @@ def _copy(source: LogSource, store: Store, place: str, at_most: int) -> int:
             f"the log does not give {place}, which its own checkpoint or terms need",
             "Fetch again; if it stays so, the log withholds it: tell the centre and keep the checkpoint as evidence.",
         )
-    store.write(place, data)
+    write(place, data)
     return 1
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from auditors.terms_chain import TermsChain
 from auditors.verification.findings import Findings, Severity
 from auditors.verification.walk import EntryWalk
-from crypto.errors import DoudiError
-from crypto.ledger_entries import Entry, auditor_id, parse_wraps
+from crypto.errors import CryptoError, DoudiError
+from crypto.ledger_entries import Entry, auditor_id, parse_entry, parse_wraps
 from policies.contracts.ledger.batches import batch_statement, require_entries, require_wraps, verify_statement
 from policies.contracts.ledger.placed import PlacedBatch
 from policies.contracts.ledger.terms import COORDINATOR
@@ -97,11 +97,13 @@ class BatchPass:
 
     def _check_entries(self, place: str, batch: PlacedBatch, data: Sequence[bytes | None]) -> bytes | None:
         present = [entry for entry in data if entry is not None]
-        if len(present) != len(data):
-            # The missing bundle is reported already.
-            return None
         try:
+            if len(present) != len(data):
+                # The missing bundle is reported already; what is left of the batch still says which wraps were signed.
+                return parse_entry(present[0]).wraps_hash if present else None
             entries: list[Entry] = require_entries(batch.producer, batch.batch_id, batch.first_sequence, present)
+        except CryptoError:
+            return None
         except DoudiError as error:
             self._findings.add(error.code, place, producer=_shown(batch.producer))
             return None

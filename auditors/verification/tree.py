@@ -58,6 +58,7 @@ class TreePass:
             self._push(1, root_of(hashes))
         else:
             self._levels[0] = list(hashes)
+        self._note_roots([])
 
     def finish(self, signed_root: bytes | None) -> bytes:
         """Return the root; compare the right edge's tiles, and the root with the signed one if there is one.
@@ -74,7 +75,9 @@ class TreePass:
         return root
 
     def _note_roots(self, hashes: Sequence[bytes]) -> None:
-        while self._wanted and self._wanted[0] <= self.size + len(hashes):
+        # Sizes within the bundle that comes next, or, without one, the size that is reached.
+        end = self.size + max(1, len(hashes))
+        while self._wanted and self._wanted[0] < end:
             size = self._wanted.pop(0)
             if size >= self.size:
                 self.roots[size] = self._root(hashes[: size - self.size], size)
