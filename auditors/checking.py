@@ -93,7 +93,7 @@ def terms_of_file(given: Sequence[SignedLedgerTerms], cards: Cards, findings: Fi
         keys = present if signed is given[-1] else present + former
         if cards.centre is None:
             keys = (signed.key,)
-            findings.add("terms.unpinned", place, key=signing.key_id(bytes.fromhex(signed.key)))
+            findings.add("terms.unpinned", place, key_id=signing.key_id(bytes.fromhex(signed.key)))
         try:
             terms = signed.verify(keys)
             require_keys(signed)

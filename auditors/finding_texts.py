@@ -94,8 +94,8 @@ FINDING_TEXTS: dict[str, tuple[str, str]] = {
         "条款自身编号与提供时的编号不同",
     ),
     "finding.terms.unpinned": (
-        "nobody vouches for the centre's key {key}: give the centre's card with --card",
-        "中心密钥 {key} 未经确认：请用 --card 提供中心名片",
+        "nobody vouches for the centre's key {key_id}: give the centre's card with --card",
+        "中心密钥 {key_id} 未经确认：请用 --card 提供中心名片",
     ),
     "finding.batch.bad_signature": (
         "{producer} did not sign exactly these entries",
