@@ -10,7 +10,7 @@ from collections.abc import Callable
 from auditors.checking import Checked
 from auditors.home import Cards
 from auditors.store import CHECKPOINT, Store
-from auditors.terms_chain import TermsChain
+from auditors.terms_chain import TermsChain, approver_keys
 from auditors.verification.checkpoints import SeenCheckpoint, verify_note
 from auditors.verification.findings import Findings, Severity
 from auditors.verification.tree import root_from_tiles
@@ -18,6 +18,7 @@ from crypto.checkpoint import Checkpoint, parse_note
 from crypto.errors import DoudiError
 from crypto.merkle_log import verify_consistency
 from policies.contracts.ledger.evidence import SignedWitnessEvidence, WitnessEvidence
+from policies.contracts.ledger.terms import SignedLedgerTerms
 
 PLACE = "evidence"
 
@@ -43,7 +44,11 @@ def check_evidence(signed: SignedWitnessEvidence, chain: TermsChain, cards: Card
     if evidence.kind == "omission":
         _judge_omission(evidence, store, findings)
         return result
-    if not _is_proven(seen, offered, chain, store, findings):  # (3)
+    if evidence.kind == "other_terms":
+        proven = _centre_signed_two(evidence, cards, findings)
+    else:
+        proven = _is_proven(seen, offered, chain, store, findings)
+    if not proven:  # (3)
         findings.add("evidence.claims", PLACE, Severity.WARNING, witness=evidence.witness, kind=evidence.kind)
     return result
 
@@ -132,6 +137,21 @@ def _is_proven(seen: Seen, offered: Seen, chain: TermsChain, store: Store, findi
             findings.add("evidence.fork", PLACE, size=one.size, other=newest.size)
             return True
     return False
+
+
+def _centre_signed_two(evidence: WitnessEvidence, cards: Cards, findings: Findings) -> bool:
+    """Return whether the centre signed two different terms under one number; report it. Its card says whose signatures count."""
+    keys = sum(approver_keys(cards), ())
+    try:
+        seen, offered = (
+            SignedLedgerTerms.parse(text.encode()).verify(keys) for text in (evidence.seen, evidence.offered)
+        )
+    except (DoudiError, UnicodeEncodeError):
+        return False
+    if seen.number != offered.number or seen == offered:
+        return False
+    findings.add("evidence.two_terms", PLACE, number=seen.number)
+    return True
 
 
 def _newest_of_mirror(store: Store, chain: TermsChain) -> Checkpoint | None:

@@ -69,6 +69,10 @@ FINDING_TEXTS: dict[str, tuple[str, str]] = {
         "the log signed two histories ({size} and {other} entries): its own signatures prove it, whoever shows them",
         "日志签署了两种历史（{size} 条与 {other} 条）：其自身签名即为证明，与出示者无关",
     ),
+    "finding.evidence.two_terms": (
+        "the centre signed two different terms number {number}: its own signatures prove it",
+        "中心签署了两份不同的第 {number} 号条款：其自身签名即为证明",
+    ),
     "finding.evidence.omission": (
         "{witness} states that its batch {batch} was taken and left out; it is not in the mirror of {size} entries either",
         "{witness} 陈述其批次 {batch} 已被接收却被遗漏；在 {size} 条的镜像中也没有",

@@ -147,6 +147,7 @@ CODES: Mapping[str, FindingExit] = {
     "history.withheld": FindingExit.HISTORY,
     "evidence.claims": FindingExit.HISTORY,
     "evidence.fork": FindingExit.HISTORY,
+    "evidence.two_terms": FindingExit.HISTORY,
     "witness.reports_refusal": FindingExit.HISTORY,
     # What is missing, stands twice or in another order.
     "batch.gap": FindingExit.GAPS,

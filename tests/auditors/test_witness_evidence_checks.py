@@ -11,6 +11,7 @@ from auditors.verification.findings import Severity
 from crypto import signing
 from crypto.merkle_log import consistency_proof, leaves_reader
 from policies.contracts.ledger.evidence import WitnessEvidence, sign_evidence
+from policies.contracts.ledger.terms import sign_terms
 
 
 @pytest.fixture
@@ -115,8 +116,20 @@ def test_an_omission_is_compared_with_the_mirror(world, tmp_path):
     assert check(world, home.store, kind="omission") == UNFOUNDED
 
 
-def test_other_terms_are_the_witnesses_word(world, nothing):
-    assert check(world, nothing, kind="other_terms") == WORD
+def test_two_terms_of_one_number_are_proven_by_the_centres_own_signatures(world, nothing):
+    cards = Cards(world.centre_card(), (), {})
+    known = world.terms[0]
+    other = known.terms.model_copy(update={"checkpoint_max_age_s": 60})
+    pairs = {
+        "two": (sign_terms(other, world.centre_private), [("evidence.two_terms", Severity.ERROR)]),
+        "same": (known, WORD),
+        "not the centre's": (sign_terms(other, signing.generate_signing_key()), WORD),
+        "older": (sign_terms(other.model_copy(update={"number": 7}), world.centre_private), WORD),
+    }
+    for offered, expected in pairs.values():
+        texts = {"seen": known.to_bytes().decode(), "offered": offered.to_bytes().decode()}
+        assert check(world, nothing, cards=cards, kind="other_terms", **texts) == expected
+    assert check(world, nothing, cards=cards, kind="other_terms", offered="nothing") == WORD
 
 
 def test_evidence_that_the_witness_did_not_sign_is_refused(world, nothing, tmp_path):
