@@ -42,7 +42,7 @@ def batch_key(private, batch=SEALED, producer="tax", origin=ORIGIN):
     return open_wrap(origin, producer, batch.batch_id, wrap, private)
 
 
-@pytest.mark.parametrize("private", AUDITORS)
+@pytest.mark.parametrize("private", AUDITORS, ids=("first", "second", "third"))
 def test_every_auditor_opens_every_entry(private):
     key = batch_key(private)
     for position, (data, event) in enumerate(zip(SEALED.entries, EVENTS, strict=True)):
@@ -85,6 +85,8 @@ def test_a_stranger_and_an_auditor_of_another_batch_open_nothing():
         (ORIGIN, "health", SEALED.batch_id),
         (ORIGIN, "tax", bytes(16)),
     ],
+    # Keys and batch ids are random: names of tests must not be.
+    ids=("another-log", "another-producer", "another-batch"),
 )
 def test_a_wrap_that_is_moved_elsewhere_does_not_open(origin, producer, batch_id):
     wrap = parse_wraps(SEALED.wraps)[auditor_id(PUBLIC[0])]
@@ -152,6 +154,7 @@ def test_two_batches_of_the_same_events_have_nothing_in_common():
         ("tax", 1, [dataclasses.replace(EVENTS[0], body=bytes(70_000))], PUBLIC),
         ("tax", 1, EVENTS, [PUBLIC[0], PUBLIC[0]]),
     ],
+    ids=lambda value: None if isinstance(value, str | int) else "given",
 )
 def test_what_does_not_fit_into_the_form_is_not_sealed(producer, first, events, auditors):
     with pytest.raises(CryptoError) as refused:
