@@ -279,7 +279,7 @@ class BudgetAccount:
             expires_at=plan.expires_at,
         )
         session.add(row)
-        counts = {"rounds": plan.rounds, "epsilon_milli": _milli(epsilon)}
+        counts = {"rounds": plan.rounds, "epsilon_milli": _milli(epsilon), "cap_milli": _milli(self._cap)}
         self._record(session, EventType.BUDGET_RESERVED, row, counts)
 
     def _settle(self, session: Session, row: PrivacyReservationRow) -> None:

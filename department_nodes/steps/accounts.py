@@ -92,7 +92,8 @@ class Accounts:
                     charged_at=self._now_s,
                 )
             )
-            self._record(session, EventType.LABELS_CHARGED, "release", {"epsilon_milli": epsilon_milli})
+            counts = {"epsilon_milli": epsilon_milli, "cap_milli": cap_milli_per_year}
+            self._record(session, EventType.LABELS_CHARGED, "release", counts)
 
     def charge_evidence(self, bits_per_person: int, cap_bits_per_year: int) -> None:
         """Charge evidence bits, over all targets and runs. Raises `evidence.budget_exhausted`."""
@@ -119,7 +120,8 @@ class Accounts:
                     charged_at=self._now_s,
                 )
             )
-            self._record(session, EventType.EVIDENCE_CHARGED, "train", {"bits_per_person": bits_per_person})
+            counts = {"bits_per_person": bits_per_person, "cap_bits_per_person": cap_bits_per_year}
+            self._record(session, EventType.EVIDENCE_CHARGED, "train", counts)
 
     def bind_sum_set(self, target: str, period: str, departments: Sequence[str]) -> None:
         """Fix the set of departments that sums of this target and period are taken over.

@@ -97,11 +97,11 @@ _NODE = [
         "request reply program manifest",
     ),
     # What the lead released: how many, at which ε, and a salted commitment that it can be held to.
-    _type("node.labels.charged", f"step {_RUN}", "epsilon_milli"),
+    _type("node.labels.charged", f"step {_RUN}", "epsilon_milli cap_milli"),
     _type("node.labels.released", f"step {_RUN}", "slots households epsilon_milli", "commitment period"),
     # What a department lets a lead know, or withholds: how much, and what the meter read (thousandths, rounded up). The code says
     # whether levels or a masked sum left, or why nothing did. `capped`: columns over the cap, for which levels were `merged`.
-    _type("node.evidence.charged", f"step {_RUN}", "bits_per_person"),
+    _type("node.evidence.charged", f"step {_RUN}", "bits_per_person cap_bits_per_person"),
     *_family(
         "node.evidence.released node.evidence.withheld",
         f"step purpose assets code {_RUN}",
