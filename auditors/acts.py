@@ -47,6 +47,7 @@ class Act:
         """Return the act for JSON, without what it does not say, and with the command that proves it."""
         values: dict[str, Any] = {name: value for name in self.__slots__ if (value := getattr(self, name))}
         values |= {name: dict(values[name]) for name in ("counts", "hashes") if name in values}
+        values |= {"assets": list(self.assets)} if self.assets else {}
         return {**values, "index": self.index, "opened": self.opened, "prove": proof_command(self.index)}
 
 

@@ -47,11 +47,11 @@ RECORD_FINDING_TEXTS: dict[str, tuple[str, str]] = {
     ),
     "finding.run.unrecorded": (
         "departments computed in {run}, which the coordinator never recorded: it left its own acts out",
-        "各部门参与计算了 {run}，而协调方从未记录该运行：其遗漏了自身的行为",
+        "各部门参与计算了 {run}，而协调端从未记录该运行：其遗漏了自身的行为",
     ),
     "finding.witness.reports_refusal": (
         "{producer} refused to cosign a checkpoint ({reason}): ask it for its evidence (`doudi node ledger evidence`)",
-        "{producer} 拒绝为检查点副署（{reason}）：请向其索取证据（`doudi node ledger evidence`）",
+        "{producer} 拒绝为检查点联署（{reason}）：请向其索取证据（`doudi node ledger evidence`）",
     ),
     "finding.witness.reports_omission": (
         "{producer} reports that its own records were left out ({reason}): ask it for its evidence",

@@ -76,6 +76,12 @@ def conduct_findings(opened: OpenedRecords, runs: Sequence[RunAccount]) -> Findi
     return findings
 
 
+def newest_time(opened: OpenedRecords) -> int:
+    """Return the newest time in the header of any entry; 0 for an empty log."""
+    row = opened.connection.execute("SELECT max(at) AS at FROM records").fetchone()
+    return int(row["at"] or 0)
+
+
 def shredding_records(acts: Acts) -> dict[str, Act]:
     """Return the record that states the shredding of a batch, by SHA-256 of the batch's id."""
     found = acts.where("type = :type", {"type": BATCH_SHREDDED})

@@ -2,10 +2,12 @@
 
 from auditors.finding_texts import FINDING_TEXTS
 from auditors.record_finding_texts import RECORD_FINDING_TEXTS
+from auditors.record_texts import RECORD_TEXTS
 
 TEXTS: dict[str, tuple[str, str]] = {
     **FINDING_TEXTS,
     **RECORD_FINDING_TEXTS,
+    **RECORD_TEXTS,
     "column.severity": ("severity", "级别"),
     "column.code": ("code", "代码"),
     "column.place": ("place", "位置"),

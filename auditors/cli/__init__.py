@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from auditors.cli import fetch_commands, grant_commands, proof_commands, verify_commands
+from auditors.cli import (
+    fetch_commands,
+    grant_commands,
+    proof_commands,
+    record_commands,
+    report_commands,
+    verify_commands,
+)
 from command_line.console import LANGUAGE_OPTION, Language
 
 app = typer.Typer(
@@ -17,7 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (fetch_commands, verify_commands, proof_commands, grant_commands):
+for group in (fetch_commands, verify_commands, record_commands, report_commands, proof_commands, grant_commands):
     app.registered_commands += group.app.registered_commands
 
 

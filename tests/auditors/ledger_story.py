@@ -23,16 +23,16 @@ from policies.contracts.ledger.terms import COORDINATOR
 
 MONDAY = 1_772_413_200
 HOUR_S, DAY_S = 3_600, 86_400
-DEPARTMENTS = ("civil_affairs", "education", "employment", "health", "housing", "tax")
+DEPARTMENTS = ("civil_affairs", "health_disability", "housing", "human_resources", "public_security", "tax")
 LEAD = "civil_affairs"
-PURPOSES = {"winter-aid": "social_assistance", "school-meals": "child_welfare"}
+PURPOSES = {"winter-aid": "social_assistance", "clinic-aid": "medical_assistance"}
 DATASETS = {
-    "civil_affairs": "households",
-    "education": "pupils",
-    "employment": "contracts",
-    "health": "insured",
-    "housing": "dwellings",
-    "tax": "incomes",
+    "civil_affairs": "civil_affairs",
+    "health_disability": "health_disability",
+    "housing": "housing",
+    "human_resources": "human_resources",
+    "public_security": "public_security",
+    "tax": "tax",
 }
 FINISHED, FAILED, LOST, CRASHED = "run-0001", "run-0002", "run-0003", "run-0004"
 HIDDEN = "run-0099"
@@ -59,8 +59,8 @@ class Story:
         self._run("winter-aid", FINISHED, day=3)
         self._run("winter-aid", FAILED, day=4, fails="step.lost")
         self._run("winter-aid", CRASHED, day=7, crash="tax")
-        self._run("school-meals", "run-0005", day=8, hour=23)
-        self._run("school-meals", LOST, day=9, ends=False)
+        self._run("clinic-aid", "run-0005", day=8, hour=23)
+        self._run("clinic-aid", LOST, day=9, ends=False)
         self._people()
         self._refusals()
         self.shredded = self._shred()
@@ -126,7 +126,7 @@ class Story:
         self.act("request.activated", actor=COORDINATOR, grant_hash=grant, **common)
 
     def _takes_part(self, project: str, name: str) -> bool:
-        return project == "winter-aid" or name in (LEAD, "education", "health")
+        return project == "winter-aid" or name in (LEAD, "health_disability", "human_resources")
 
     def _run(
         self, project: str, run: str, day: int, hour: int = 10, fails: str = "", crash: str = "", ends: bool = True
@@ -155,9 +155,9 @@ class Story:
                 if name == crash and step == "train":
                     self.act("step.unknown", name, **at_step)
                     self.act("step.started", name, **at_step, hashes={"program": program})
-                if not ends and name == "health" and step == "train":
+                if not ends and name == "health_disability" and step == "train":
                     return
-                if fails and name == "health" and step == "train":
+                if fails and name == "health_disability" and step == "train":
                     self.act("step.failed", name, run=run, attempt=1, step=step, code="node.internal_error")
                     self.act("run.step_lost", actor=name, **central, code=fails)
                     self.act("run.failed", actor=COORDINATOR, **central, code=fails)
@@ -169,7 +169,7 @@ class Story:
 
     def _label(self, of_run: dict[str, object]) -> None:
         at_step = {**of_run, "step": "release"}
-        self.act("labels.charged", LEAD, **at_step, counts={"epsilon_milli": 1000})
+        self.act("labels.charged", LEAD, **at_step, counts={"epsilon_milli": 1000, "cap_milli": 8000})
         self.act(
             "labels.released",
             LEAD,
@@ -180,7 +180,7 @@ class Story:
 
     def _evidence(self, name: str, of_run: dict[str, object]) -> None:
         at_step = {**of_run, "step": "train"}
-        self.act("evidence.charged", name, **at_step, counts={"bits_per_person": 3})
+        self.act("evidence.charged", name, **at_step, counts={"bits_per_person": 3, "cap_bits_per_person": 40})
         counts = {"slots": 900, "held": 700, "levels": 8, "merged": 1}
         self.act("evidence.released", name, **at_step, counts=counts)
 
@@ -205,8 +205,14 @@ class Story:
         self.act("request.declined", actor="housing", project="winter-aid", code="request.purpose_not_allowed")
         counts = {"rounds": 3, "epsilon_milli": 2600, "cap_milli": 3000}
         line = {"project": "winter-aid", "run": "run-0007", "attempt": 1}
-        self.act("budget.reserved", "health", **line, counts={"rounds": 3, "epsilon_milli": 2600})
-        self.act("budget.refused", "health", **line, code="budget.exhausted", counts={**counts, "epsilon_milli": 3400})
+        self.act("budget.reserved", "health_disability", **line, counts={"rounds": 3, "epsilon_milli": 2600})
+        self.act(
+            "budget.refused",
+            "health_disability",
+            **line,
+            code="budget.exhausted",
+            counts={**counts, "epsilon_milli": 3400},
+        )
         self.act("witness.refused", "tax", code="witness.fork", counts={"size": 90, "seen_size": 90})
 
     def _shred(self) -> int:
@@ -238,8 +244,8 @@ class Story:
             "project": "winter-aid",
             "grant_hash": grant_of("winter-aid"),
         }
-        self.act("step.started", "employment", **of_run)
-        self.act("step.answered", "employment", **of_run, counts={"bytes": 10})
+        self.act("step.started", "human_resources", **of_run)
+        self.act("step.answered", "human_resources", **of_run, counts={"bytes": 10})
 
     def _change_rules(self) -> None:
         self.go_to(14)

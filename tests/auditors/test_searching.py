@@ -69,8 +69,8 @@ def test_an_account_is_found_as_who_acted_and_as_whom_it_is_about(opened):
 
 
 def test_a_purpose_is_found_through_the_grant_and_through_the_run(opened):
-    found = acts(opened, purpose="child_welfare")
-    assert {act.purpose for act in found} == {"child_welfare"}
+    found = acts(opened, purpose="medical_assistance")
+    assert {act.purpose for act in found} == {"medical_assistance"}
     traced = [act for act in found if act.traced]
     assert {act.type for act in traced} >= {"run.started", "node.step.answered", "node.labels.charged"}
     refused = next(act for act in acts(opened, kind="node.step.refused", party="tax"))
@@ -80,12 +80,12 @@ def test_a_purpose_is_found_through_the_grant_and_through_the_run(opened):
 
 
 def test_an_asset_is_found_where_it_is_named_and_through_the_grant(opened):
-    found = acts(opened, asset="education/pupils")
+    found = acts(opened, asset="health_disability/health_disability")
     assert {act.type for act in found} >= {"asset.registered", "request.drafted", "run.started", "node.step.started"}
     # A department's own steps are about its own asset, though the grant has those of others too.
-    own = next(act for act in found if act.type == "node.step.started" and act.producer == "education")
-    assert own.assets == ("education/pupils",)
-    assert not any(act.run == CRASHED for act in acts(opened, asset="education/nothing"))
+    own = next(act for act in found if act.type == "node.step.started" and act.producer == "health_disability")
+    assert own.assets == ("health_disability/health_disability",)
+    assert not any(act.run == CRASHED for act in acts(opened, asset="health_disability/nothing"))
 
 
 def test_a_run_is_found_wherever_it_is_named(opened):
@@ -104,7 +104,7 @@ def test_a_grant_is_found_by_its_beginning_and_through_the_run(opened):
 def test_conditions_hold_together(opened):
     found = acts(opened, party="tax", run=CRASHED, kind="node.step.started", purpose="social_assistance")
     assert len(found) == 4
-    assert not acts(opened, party="tax", run=CRASHED, purpose="child_welfare")
+    assert not acts(opened, party="tax", run=CRASHED, purpose="medical_assistance")
 
 
 def test_what_is_not_opened_is_found_by_its_header(opened):
