@@ -1,0 +1,107 @@
+"""The coordinator's own log, as an auditor fetches, verifies and proves it: the two sides share contracts and no code."""
+
+import shutil
+
+import pytest
+from coordinator_world import public
+from ledger_hands import Hands
+
+from auditors.checking import check_proof
+from auditors.fetching import fetch
+from auditors.home import Cards, Home
+from auditors.keys import all_keys
+from auditors.opening import OwnKeys
+from auditors.proofs import make_proof
+from auditors.terms_chain import verify_terms
+from auditors.verification.findings import Findings, Severity
+from auditors.verification.verifier import verify_store
+from crypto.canonical import canonical_json
+from policies.contracts.cards import CentreCard
+
+
+class CoordinatorLog:
+    """A coordinator's `/log/`, asked with an API token."""
+
+    def __init__(self, hands: Hands, token: str) -> None:
+        self.hands, self.token = hands, token
+
+    def get(self, path: str, at_most: int) -> bytes | None:
+        answer = self.hands.world.ask(self.token, "GET", f"/log/{path}")
+        if answer.status_code == 404:
+            return None
+        assert answer.status_code == 200, answer.text
+        assert len(answer.content) <= at_most
+        return answer.content
+
+
+@pytest.fixture
+def home(world, tmp_path):
+    home = Home(tmp_path / "auditor")
+    home.cards_folder.mkdir(parents=True)
+    card = CentreCard(
+        approval_key=public(world.approval_key),
+        co_approval_keys=(public(world.second_approval_key),),
+        revocation_key=public(world.revocation_key),
+        api_key=public(world.api_key),
+        url="https://coordinator",
+        superlink="coordinator:9092",
+    )
+    (home.cards_folder / "centre-card.json").write_bytes(card.to_bytes())
+    home.keys.mkdir()
+    files = ((home.sealing_key_file, world.auditor.sealing_key), (home.signing_key_file, world.auditor.signing_key))
+    for path, data in files:
+        path.touch(mode=0o600)
+        path.write_bytes(data)
+    home.card_file.write_bytes(world.auditor.card.to_bytes())
+    return home
+
+
+def serious(result):
+    return [(one.code, one.place) for one in result.findings if one.severity is not Severity.NOTICE]
+
+
+def test_what_the_coordinator_serves_is_fetched_and_verifies_and_grows(hands, world, home):
+    log = CoordinatorLog(hands, world.token("tax", "auditor", write=False))
+    for _ in range(6):
+        assert hands.submit(hands.sealed("tax", 60)).status_code == 200
+    size = hands.witness()
+    assert fetch(log, home.store, "https://coordinator", int(world.now)).visit.size == size
+    first = verify_store(home)
+    assert (serious(first), first.newest.size, first.full) == ([], size, True)
+    hands.submit(hands.sealed("tax", 60))
+    hands.submit(hands.sealed("health", 3))
+    size = hands.witness()
+    fetch(log, home.store, "https://coordinator", int(world.now))
+    again = verify_store(home)
+    assert (serious(again), again.newest.size, again.full) == ([], size, False)
+    shutil.rmtree(home.store.folder)
+    fetch(log, home.store, "https://coordinator", int(world.now))
+    assert serious(verify_store(home, full=True)) == []
+
+
+def test_every_entry_of_the_coordinators_log_is_proven_to_a_third_person(hands, world, home):
+    log = CoordinatorLog(hands, world.token("tax", "auditor", write=False))
+    hands.submit(hands.sealed("tax", 5))
+    size = hands.witness()
+    fetch(log, home.store, "https://coordinator", int(world.now))
+    chain = verify_terms(home.store, home.cards(), Findings())
+    cards = Cards(home.cards().centre, (), {})
+    types = set()
+    for index in range(size):
+        checked = check_proof(make_proof(home.store, chain, index, OwnKeys(all_keys(home))), cards)
+        assert not checked.findings, [one.shown() for one in checked.findings]
+        types.add(checked.record.type)
+    assert {"node.project.joined", "party.registered", "ledger.terms_changed"} <= types
+
+
+def test_destroyed_wraps_are_stated_to_whoever_fetches_afterwards(hands, world, home):
+    log = CoordinatorLog(hands, world.token("tax", "auditor", write=False))
+    batch = hands.sealed("tax", 5)
+    hands.submit(batch)
+    hands.witness()
+    body = canonical_json({"batch": batch.batch_id.hex(), "reason": "retention_over"})
+    answer = world.ask(world.token("centre", "centre_approver"), "POST", "/v1/ledger/shred", body)
+    assert answer.status_code == 201, answer.text
+    hands.witness()
+    fetch(log, home.store, "https://coordinator", int(world.now))
+    assert {code for code, _ in serious(verify_store(home))} == {"batch.wraps_destroyed"}
