@@ -23,16 +23,12 @@ from auditors.store import (
     CHECKPOINTS,
     MAXIMUM_BUNDLE_BYTES,
     MAXIMUM_PAGE_BYTES,
-    MAXIMUM_REGRESSIONS,
-    MAXIMUM_VISITS,
     STATE,
     TERMS,
     WITNESSED,
-    Regression,
     Store,
-    StoreState,
-    Visit,
 )
+from auditors.visits import MAXIMUM_REGRESSIONS, MAXIMUM_VISITS, Regression, StoreState, Visit
 from crypto.checkpoint import MAX_NOTE_BYTES, Checkpoint, parse_checkpoint, parse_note
 from crypto.errors import DoudiError
 from crypto.merkle import HASH_BYTES

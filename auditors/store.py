@@ -19,17 +19,15 @@ from functools import cached_property
 from io import RawIOBase
 from itertools import count
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import Field
-
+from auditors.visits import StoreState
 from command_line.documents import write_atomically
 from crypto.checkpoint import MAX_NOTE_BYTES, Checkpoint, Note, parse_checkpoint, parse_note
 from crypto.errors import DoudiError
 from crypto.ledger_entries import AUDITOR_ID_BYTES, MAX_AUDITORS, WRAP_BYTES
 from crypto.merkle import HASH_BYTES
 from crypto.tiles import MAX_ENTRY_BYTES, TILE_WIDTH, entries_path, parse_bundle, tile_path
-from policies.contracts.base import MAXIMUM_DOCUMENT_BYTES, Document
+from policies.contracts.base import MAXIMUM_DOCUMENT_BYTES
 from policies.contracts.ledger.batches import malformed
 from policies.contracts.ledger.placed import PAGE_BATCHES, PlacedBatch, page_path, parse_page
 from policies.contracts.ledger.placed import VERSION as PAGE_VERSION
@@ -40,11 +38,8 @@ WITNESSED = "witnessed"
 CHECKPOINTS = "checkpoints"
 TERMS = "terms"
 STATE = "state.json"
-MAXIMUM_VISITS = 500
-MAXIMUM_REGRESSIONS = 1_000
 MAXIMUM_BUNDLE_BYTES = TILE_WIDTH * (2 + MAX_ENTRY_BYTES)
 MAXIMUM_PAGE_BYTES = 1 + PAGE_BATCHES * (512 + MAX_AUDITORS * (AUDITOR_ID_BYTES + WRAP_BYTES))
-Number = Annotated[int, Field(ge=0, le=2**63 - 1)]
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
@@ -55,34 +50,6 @@ class StoreError(DoudiError):
         super().__init__(code, message, "Run `doudi audit fetch` again; if it stays so, keep the file as evidence.")
         self.args = (code, place, message)
         self.place = place
-
-
-class Visit(Document):
-    """What one `fetch` saw. `at`: seconds since 1970 UTC. `witnessed`: size of the newest witnessed checkpoint, 0 for none."""
-
-    at: Number
-    size: Number
-    witnessed: Number
-    batches: Number
-    terms: Number
-
-
-class Regression(Document):
-    """A visit to which the log showed a smaller tree than to the one before: its two sizes."""
-
-    at: Number
-    before: Number
-    after: Number
-
-
-class StoreState(Document):
-    """`batches`: how many the mirror's pages hold. `visits`: the last 500, oldest first; of equal ones in a row the last."""
-
-    format_version: Literal[1] = 1
-    url: str = ""
-    batches: Number = 0
-    visits: tuple[Visit, ...] = ()
-    regressions: Annotated[tuple[Regression, ...], Field(max_length=MAXIMUM_REGRESSIONS)] = ()
 
 
 class Store:

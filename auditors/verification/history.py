@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from auditors.store import StoreState
 from auditors.terms_chain import TermsChain
 from auditors.verification.checkpoints import SeenCheckpoint
 from auditors.verification.findings import Findings, Severity
 from auditors.verification.state import VerifiedState
+from auditors.visits import StoreState
 from crypto.checkpoint import Checkpoint
 
 RootAt = Callable[[int], bytes | None]

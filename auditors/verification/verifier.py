@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditors.home import Home
-from auditors.store import CHECKPOINT, CHECKPOINTS, WITNESSED, Store, StoreError, StoreState
+from auditors.store import CHECKPOINT, CHECKPOINTS, WITNESSED, Store, StoreError
 from auditors.terms_chain import TermsChain, compare_witness_cards, verify_terms
 from auditors.verification import history
 from auditors.verification.checkpoints import SeenCheckpoint, require_growing_keys, require_witnesses, verify_note
 from auditors.verification.findings import FindingExit, Findings, Severity, exit_code_of
 from auditors.verification.passes import ProgressOf, run_pass
 from auditors.verification.state import VerifiedState, load_state, save_state
+from auditors.visits import StoreState
 from crypto.checkpoint import MAX_NOTE_BYTES, Checkpoint, Note, parse_note
 from crypto.errors import DoudiError
 from policies.contracts.ledger.terms import LedgerTerms

@@ -17,7 +17,7 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from auditors.home import Home
-from auditors.store import StoreState, Visit
+from auditors.visits import StoreState, Visit
 from crypto import merkle, merkle_log, sealing, signing
 from crypto.checkpoint import Checkpoint, Note, cosign, sign_checkpoint, with_signatures
 from crypto.ledger_entries import Plain, seal_batch

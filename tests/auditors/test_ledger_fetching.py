@@ -12,8 +12,8 @@ from auditors.cli import app
 from auditors.fetching import fetch
 from auditors.home import Home
 from auditors.log_client import LogClient, read_token
-from auditors.store import MAXIMUM_VISITS
 from auditors.verification.verifier import verify_store
+from auditors.visits import MAXIMUM_VISITS
 from crypto.errors import DoudiError
 
 URL = "https://centre.example:8443"

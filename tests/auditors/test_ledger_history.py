@@ -5,9 +5,9 @@ import shutil
 import pytest
 from ledger_world import LedgerWorld
 
-from auditors.store import Regression
 from auditors.verification.findings import Severity
 from auditors.verification.verifier import verify_store
+from auditors.visits import Regression
 from crypto import signing
 from crypto.checkpoint import Note, cosign, with_signatures
 from crypto.ledger_entries import Plain
