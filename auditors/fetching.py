@@ -15,8 +15,8 @@ A log that shows a smaller tree than before changes nothing here but the notes: 
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
-from auditors.log_client import LogSource
 from auditors.portions import Portion
 from auditors.store import (
     CHECKPOINT,
@@ -40,6 +40,14 @@ from policies.contracts.ledger.terms import SignedLedgerTerms
 ProgressOf = Callable[[int, int], None]
 """Gets how many files are here, of how many."""
 _MAXIMUM_SUMMARY_BYTES = 4_096
+
+
+class LogSource(Protocol):
+    """Where a log's files come from."""
+
+    def get(self, path: str, at_most: int) -> bytes | None:
+        """Return the file at a path below `/log/`, or `None` if there is none; raise for more than `at_most` bytes."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ Everything that comes back is untrusted: it is bounded here, stored by `fetching
 
 import ssl
 from pathlib import Path
-from typing import Protocol
 
 import httpx
 
@@ -15,14 +14,6 @@ PREFIX = "/log/"
 _NOT_FOUND = 404
 _BUSY = (429, 503)
 _MAXIMUM_PROBLEM_BYTES = 64 * 1024
-
-
-class LogSource(Protocol):
-    """Where a log's files come from."""
-
-    def get(self, path: str, at_most: int) -> bytes | None:
-        """Return the file at a path below `/log/`, or `None` if there is none; raise for more than `at_most` bytes."""
-        ...
 
 
 class LogClient:
@@ -50,7 +41,7 @@ class LogClient:
         )
 
     def get(self, path: str, at_most: int) -> bytes | None:
-        """As `LogSource.get`."""
+        """As `fetching.LogSource.get`."""
         try:
             with self._http.stream("GET", PREFIX + path) as response:
                 if response.status_code == _NOT_FOUND:
