@@ -72,7 +72,8 @@ def test_the_same_plan_twice_is_one_reservation_and_one_event(engine: Engine) ->
     account(engine, now_s=NOW + 5).reserve(plan())
     assert count(engine, PrivacyReservationRow) == 1
     (event,) = events(engine, EventType.BUDGET_RESERVED)
-    assert event == {"rounds": 4, "epsilon_milli": pytest.approx(1000 * epsilon_of(1), abs=1)}
+    charged = pytest.approx(1000 * epsilon_of(1), abs=1)
+    assert event == {"rounds": 4, "epsilon_milli": charged, "cap_milli": 8000}
 
 
 @pytest.mark.parametrize(
