@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from auditors.home import Cards
-from auditors.proofs import EntryProof
-from auditors.terms_chain import TermsChain, approver_keys, require_keys
+from auditors.terms_chain import TermsChain, approver_keys
 from auditors.verification.checkpoints import SeenCheckpoint, require_witnesses, verify_note
 from auditors.verification.findings import Findings, Severity
 from crypto import merkle, merkle_log, signing
@@ -16,6 +15,7 @@ from crypto.checkpoint import Note, parse_note
 from crypto.errors import DoudiError
 from crypto.ledger_entries import Entry, EntryHeader, open_entry, parse_entry
 from policies.contracts.ledger.batches import statement_of_root, verify_statement
+from policies.contracts.ledger.entry_proof import EntryProof
 from policies.contracts.ledger.record_types import RECORD_TYPES
 from policies.contracts.ledger.records import Record, record_of
 from policies.contracts.ledger.terms import SignedLedgerTerms
@@ -96,7 +96,6 @@ def terms_of_file(given: Sequence[SignedLedgerTerms], cards: Cards, findings: Fi
             findings.add("terms.unpinned", place, key_id=signing.key_id(bytes.fromhex(signed.key)))
         try:
             terms = signed.verify(keys)
-            require_keys(signed)
         except DoudiError as error:
             findings.add(error.code, place)
             return None
@@ -105,7 +104,11 @@ def terms_of_file(given: Sequence[SignedLedgerTerms], cards: Cards, findings: Fi
             findings.add("terms.other_log", place)
             return None
         chain.append(signed)
-    return TermsChain(tuple(chain)) if chain else None
+    try:
+        return TermsChain(tuple(chain)) if chain else None
+    except DoudiError:
+        findings.add("terms.bad_key", TERMS)
+        return None
 
 
 def _entry(data: bytes, findings: Findings) -> Entry | None:

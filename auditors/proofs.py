@@ -5,60 +5,24 @@ the path from the entry to what was signed, the log's checkpoint with the witnes
 its root, and the terms that say whose keys these are. Makes proofs from a mirror; `checking` checks them. Offline.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Annotated, ClassVar, Literal
-
-from pydantic import Field, StringConstraints
+from collections.abc import Callable, Iterable, Sequence
 
 from auditors.opened import BatchState
 from auditors.opening import OwnKeys, batch_key
 from auditors.store import CHECKPOINT, WITNESSED, Store
 from auditors.terms_chain import TermsChain
-from crypto.checkpoint import MAX_NOTE_BYTES, Note
+from crypto.checkpoint import Note
 from crypto.errors import DoudiError
-from crypto.ledger_entries import MAX_BATCH_ENTRIES, MAX_ENTRY_BYTES, Entry, entry_key, parse_entry
-from crypto.merkle import HASH_BYTES
-from crypto.merkle_log import inclusion_proof, leaves_reader, root_of
+from crypto.ledger_entries import Entry, entry_key, parse_entry
+from crypto.merkle import HASH_BYTES, node_hash
+from crypto.merkle_log import inclusion_proof
 from crypto.tiles import TILE_WIDTH, tile_reader
-from policies.contracts.base import Document, Hash, KeyHex, SignatureHex
+from policies.contracts.ledger.entry_proof import BatchProof, EntryProof
 from policies.contracts.ledger.placed import PlacedBatch
 from policies.contracts.ledger.terms import SignedLedgerTerms
 
-MAXIMUM_PROOF_BYTES = 1024 * 1024
 AddedWraps = Callable[[bytes], Iterable[tuple[str, bytes]]]
 """A batch's id to what earlier auditors gave of its key: (digest of the receiver's card, wrap)."""
-Path = Annotated[tuple[Hash, ...], Field(max_length=64)]
-EntryHex = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2})+$", max_length=2 * MAX_ENTRY_BYTES)]
-KeyOrNothing = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
-
-
-class BatchProof(Document):
-    """The producer's signature over its batch: how many entries, their root, and the path from the entry to it."""
-
-    count: Annotated[int, Field(ge=1, le=MAX_BATCH_ENTRIES)]
-    root: Hash
-    path: Path
-    signer: KeyHex
-    signature: SignatureHex
-
-
-class EntryProof(Document):
-    """`entry_key`: opens this entry, or nothing. `checkpoint`: a note. `path`: from the entry to the checkpoint's root.
-
-    `terms`: by number, the newest last; those that name the keys which signed.
-    """
-
-    maximum_bytes: ClassVar[int] = MAXIMUM_PROOF_BYTES
-
-    format_version: Literal[1] = 1
-    kind: Literal["ledger-entry-proof"] = "ledger-entry-proof"
-    index: Annotated[int, Field(ge=0, le=2**53)]
-    entry: EntryHex
-    entry_key: KeyOrNothing
-    batch: BatchProof
-    checkpoint: Annotated[str, Field(max_length=MAX_NOTE_BYTES)]
-    path: Path
-    terms: Annotated[tuple[SignedLedgerTerms, ...], Field(min_length=1, max_length=3)]
 
 
 def make_proof(
@@ -75,7 +39,7 @@ def make_proof(
     entry = parse_entry(data)
     _, batch = store.batch_of(index)
     leaves = _leaf_hashes(store, batch)
-    path = inclusion_proof(leaves_reader(leaves), index - batch.first_index, batch.count)
+    root, path = _root_and_path(leaves, index - batch.first_index)
     key = b"" if keys is None else _entry_key(chain.origin, entry, batch, keys, added)
     return EntryProof(
         index=index,
@@ -83,7 +47,7 @@ def make_proof(
         entry_key=key.hex(),
         batch=BatchProof(
             count=batch.count,
-            root=root_of(leaves).hex(),
+            root=root.hex(),
             path=_hex(path),
             signer=batch.signer.hex(),
             signature=batch.signature.hex(),
@@ -115,6 +79,21 @@ def _leaf_hashes(store: Store, batch: PlacedBatch) -> list[bytes]:
         hashes += [tile[at : at + HASH_BYTES] for at in range(start * HASH_BYTES, len(tile), HASH_BYTES)]
         index += width - start
     return hashes
+
+
+def _root_and_path(leaves: Sequence[bytes], position: int) -> tuple[bytes, list[bytes]]:
+    """Return the root over leaf hashes and the path of one of them, hashing each node once."""
+    level, path = list(leaves), []
+    while len(level) > 1:
+        sibling = position ^ 1
+        # The last node of an odd level has no sibling and moves up as it is.
+        if sibling < len(level):
+            path.append(level[sibling])
+        odd = level[-1:] if len(level) & 1 else []
+        pairs = iter(level)
+        level = [node_hash(left, right) for left, right in zip(pairs, pairs, strict=False)] + odd
+        position >>= 1
+    return level[0], path
 
 
 def _entry_key(origin: str, entry: Entry, batch: PlacedBatch, keys: OwnKeys, added: AddedWraps) -> bytes:

@@ -15,13 +15,14 @@ from auditors.home import Cards, Home, collected_cards
 from auditors.keys import all_keys
 from auditors.opened import OpenedRecords
 from auditors.opening import OwnKeys
-from auditors.proofs import MAXIMUM_PROOF_BYTES, AddedWraps, EntryProof, make_proof
+from auditors.proofs import AddedWraps, make_proof
 from auditors.terms_chain import TermsChain, verify_terms
 from auditors.verification.findings import Findings, exit_code_of
 from command_line.console import ending_with_code, show_time
 from command_line.documents import read_document_bytes, write_document
 from crypto.checkpoint import MAX_NOTE_BYTES
 from crypto.errors import DoudiError
+from policies.contracts.ledger.entry_proof import MAXIMUM_PROOF_BYTES, EntryProof
 from policies.contracts.ledger.evidence import SignedWitnessEvidence
 from policies.contracts.ledger.records import Record
 from policies.contracts.ledger.terms import SignedLedgerTerms

@@ -10,7 +10,7 @@ from auditors.checking import check_proof
 from auditors.home import Cards, collected_cards
 from auditors.keys import AuditorKeys, all_keys, rotate_keys
 from auditors.opening import OwnKeys
-from auditors.proofs import EntryProof, make_proof
+from auditors.proofs import make_proof
 from auditors.terms_chain import verify_terms
 from auditors.verification.findings import Findings, Severity
 from crypto import signing
@@ -18,6 +18,7 @@ from crypto.checkpoint import Checkpoint, parse_note, sign_checkpoint
 from crypto.errors import DoudiError
 from crypto.ledger_entries import Plain, open_entry, parse_entry
 from policies.contracts.ledger.batches import BATCH_SIGNATURE_DOMAIN, statement_of_root
+from policies.contracts.ledger.entry_proof import EntryProof
 from policies.contracts.ledger.placed import pack_page, parse_page
 from policies.contracts.ledger.terms import sign_terms
 
