@@ -1,5 +1,5 @@
-"""`make bench`: every figure of the README's tables, into `main.json`, `lines.json` and `governance.json` under `bench-out`, with
-machine and seed.
+"""`make bench`: every figure of the README's tables, into `main.json`, `lines.json`, `governance.json` and `ledger.json` under
+`bench-out`, with machine and seed.
 
 DATA_DIR names the folder of the eight states' public files (features.parquet, labels.parquet); without it the figures that need
 them are null. The node's memory is measured on the shipped region repeated to 278,271 rows.
@@ -22,6 +22,7 @@ from rich.console import Console
 
 from benchmarks import linkage, machine, main_job, real_run, training
 from benchmarks.governance import authorization, console_pages, grant_verification
+from benchmarks.ledger import appending, verification
 from benchmarks.lines import dpsgd, masked_round, small_regions, states_grid
 from benchmarks.main_job import SHIPPED, SPLIT_SEED
 
@@ -29,6 +30,7 @@ DRAWS = 5
 MAIN_PARTS = ("linkage", "training", "real", "kentucky", "memory", "states")
 LINE_PARTS = ("masked_round", "dpsgd", "small_regions", "states_grid")
 GOVERNANCE_PARTS = ("authorization", "grant_verification", "console")
+LEDGER_PARTS = ("appending", "verification")
 terminal = Console(stderr=True)
 
 
@@ -37,7 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("bench-out"))
     parser.add_argument("--draws", type=int, default=DRAWS)
-    parser.add_argument("--only", nargs="*", choices=MAIN_PARTS + LINE_PARTS + GOVERNANCE_PARTS, help="some of them")
+    parser.add_argument(
+        "--only", nargs="*", choices=MAIN_PARTS + LINE_PARTS + GOVERNANCE_PARTS + LEDGER_PARTS, help="some of them"
+    )
     chosen = parser.parse_args(arguments)
     data = Path(os.environ["DATA_DIR"]) if os.environ.get("DATA_DIR") else None
     if data is None:
@@ -59,9 +63,12 @@ def main(arguments: list[str] | None = None) -> int:
         "authorization": authorization.measure,
         "grant_verification": grant_verification.measure,
         "console": console_pages.measure,
+        "appending": appending.measure,
+        "verification": verification.measure,
     }
     wanted = set(chosen.only or parts)
-    for name, own in (("main", MAIN_PARTS), ("lines", LINE_PARTS), ("governance", GOVERNANCE_PARTS)):
+    files = {"main": MAIN_PARTS, "lines": LINE_PARTS, "governance": GOVERNANCE_PARTS, "ledger": LEDGER_PARTS}
+    for name, own in files.items():
         if wanted & set(own):
             _measure(chosen, name, {part: parts[part] for part in own if part in wanted}, data is not None)
     return 0

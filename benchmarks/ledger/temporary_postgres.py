@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 READY_WITHIN_S = 60
@@ -45,7 +45,7 @@ def temporary_postgres() -> Iterator[str]:
         data = str(Path(folder) / "data")
         _run([programs / "initdb", "-D", data, "-U", "doudi", "--auth=trust", "--encoding=UTF8", "--locale=C"], account)
         options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder}"
-        control = [programs / "pg_ctl", "-D", data, "-w", "-t", str(READY_WITHIN_S)]
+        control: list[str | Path] = [programs / "pg_ctl", "-D", data, "-w", "-t", str(READY_WITHIN_S)]
         _run([*control, "-l", str(Path(folder) / "log"), "-o", options, "start"], account)
         try:
             yield f"postgresql+psycopg://doudi@127.0.0.1:{port}/postgres?connect_timeout=10"
@@ -53,5 +53,5 @@ def temporary_postgres() -> Iterator[str]:
             _run([*control, "-m", "immediate", "stop"], account)
 
 
-def _run(command: list[str | Path], account: str | None) -> None:
+def _run(command: Sequence[str | Path], account: str | None) -> None:
     subprocess.run(command, user=account, check=True, stdout=subprocess.DEVNULL, cwd="/")
