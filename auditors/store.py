@@ -13,10 +13,10 @@ Nothing here is trusted: `verification` judges it. Reading raises `StoreError`, 
 leaves the former mirror usable, because `checkpoint` is written last. Imports no network.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from functools import cached_property
-from io import RawIOBase
 from itertools import count
 from pathlib import Path
 
@@ -229,8 +229,8 @@ class Store:
             low, high = (middle, high) if begins else (low, middle)
         place = page_path(low, self._stored_width(page_path(low), 1))
         try:
-            with (self.folder / place).open("rb", buffering=0) as file:
-                position, batch = _find_in_page(file, index)
+            with (self.folder / place).open("rb") as file:
+                position, batch = _find_in_page(file.fileno(), index)
         except OSError:
             raise StoreError("store.missing", place, f"{place} is not in the mirror") from None
         except DoudiError as error:
@@ -263,20 +263,18 @@ class Store:
         return [int(name) for name in names if _NUMBER.fullmatch(name) and 0 < int(name) < TILE_WIDTH]
 
 
-def _find_in_page(file: RawIOBase, index: int) -> tuple[int, PlacedBatch]:
+def _find_in_page(descriptor: int, index: int) -> tuple[int, PlacedBatch]:
     """Return (position, batch) of the batch with an entry; the others are stepped over, not read. Raises `batch.malformed`."""
     start = 1
     for position in range(PAGE_BATCHES):
-        file.seek(start)
         # Its length, then the first two fields, each behind its own length: first index and number of entries.
-        head = file.read(24) or b""
+        head = os.pread(descriptor, 24, start)
         if len(head) < 24:
             break
         length = int.from_bytes(head[:4], "big")
         first, many = int.from_bytes(head[8:16], "big"), int.from_bytes(head[20:24], "big")
         if first <= index < first + many:
-            file.seek(start)
-            frame = file.read(min(4 + length, MAXIMUM_PAGE_BYTES)) or b""
+            frame = os.pread(descriptor, min(4 + length, MAXIMUM_PAGE_BYTES), start)
             return position, parse_page(PAGE_VERSION + frame, 1)[0]
         start += 4 + length
     raise malformed("no batch of the page holds the entry")

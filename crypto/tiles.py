@@ -6,13 +6,14 @@ of 256, each behind its length. A tile proves nothing: what is read from it is c
 Pure: paths are strings, tiles are bytes. Imports `merkle`, `merkle_log`, `errors`.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from crypto.errors import CryptoError
-from crypto.merkle import HASH_BYTES, node_hash
+from crypto.merkle import HASH_BYTES, NODE_PREFIX
 from crypto.merkle_log import HashReader
 
 TILE_HEIGHT = 8
@@ -162,14 +163,16 @@ def tile_reader(get_tile: Callable[[int, int, int], bytes], size: int) -> HashRe
     and what `get_tile` raises.
     """
 
+    sha256, prefix = hashlib.sha256, NODE_PREFIX
+
     @lru_cache(maxsize=_MEMOISED_TILES)
     def levels_of(tile_level: int, tile_index: int) -> list[list[bytes]]:
         width = min(TILE_WIDTH, (size >> (TILE_HEIGHT * tile_level)) - TILE_WIDTH * tile_index)
         levels = [parse_hashes(get_tile(tile_level, tile_index, width), width)]
         while len(levels[-1]) > 1:
             below = iter(levels[-1])
-            # The odd last hash of a partial tile is no perfect subtree's left half yet: it has no parent.
-            levels.append([node_hash(left, right) for left, right in zip(below, below, strict=False)])
+            # The odd last hash of a partial tile is no perfect subtree's left half yet: it has no parent. Inlined hashing.
+            levels.append([sha256(prefix + left + right).digest() for left, right in zip(below, below, strict=False)])
         return levels
 
     def read(level: int, index: int) -> bytes:
