@@ -1,23 +1,18 @@
-"""What the verification of a mirror accepts, and what each of its steps finds."""
+"""What the verification of a mirror accepts, and what it finds of terms, signatures, witnesses and their age."""
 
 import dataclasses
-import random
 import shutil
-from pathlib import Path
 
 import pytest
-from ledger_world import GRANT, START, LedgerWorld
+from ledger_world import AuditorKeys, LedgerWorld
+from mirror_hands import flip, found, places, write_note
 
-from auditors.verification.findings import CODES, MAXIMUM_PER_CODE, Findings, Severity, exit_code_of
+from auditors.verification.findings import Severity
 from auditors.verification.verifier import verify_store
 from crypto import signing
 from crypto.checkpoint import Checkpoint, Note, sign_checkpoint
 from crypto.errors import DoudiError
-from crypto.ledger_entries import Plain, seal_batch
-from crypto.tiles import encode_bundle, parse_bundle
-from policies.contracts.ledger.batches import sign_batch
-from policies.contracts.ledger.placed import pack_page, parse_page
-from policies.contracts.ledger.terms import COORDINATOR, SignedLedgerTerms, sign_terms
+from policies.contracts.ledger.terms import SignedLedgerTerms, sign_terms
 
 
 @pytest.fixture
@@ -31,34 +26,6 @@ def world(tmp_path):
 @pytest.fixture
 def home(world, tmp_path):
     return world.home(tmp_path / "audit")
-
-
-def found(home, **options):
-    """Return the codes of what a full verification finds, notices left out."""
-    result = verify_store(home, full=True, **options)
-    return {one.code for one in result.findings if one.severity is not Severity.NOTICE}
-
-
-def places(home, code):
-    return {one.place for one in verify_store(home, full=True).findings if one.code == code}
-
-
-def flip(path: Path, position: int) -> None:
-    data = bytearray(path.read_bytes())
-    data[position] ^= 1
-    path.write_bytes(bytes(data))
-
-
-def edit_page(home, change) -> None:
-    """Let `change` edit the batches of the only, partial page."""
-    (path,) = (home.store.folder / "batches" / "0.p").iterdir()
-    page = parse_page(path.read_bytes(), int(path.name))
-    change(page)
-    path.write_bytes(pack_page(page))
-
-
-def edited(page, number, **values):
-    page[number] = dataclasses.replace(page[number], **values)
 
 
 # A sound log.
@@ -88,8 +55,6 @@ def test_a_log_with_tiles_of_three_levels_and_several_pages_verifies(tmp_path):
 
 
 def test_terms_keys_of_log_and_auditors_may_change_over_time(world, tmp_path):
-    from ledger_world import AuditorKeys
-
     world.log_private = signing.generate_signing_key()
     world.auditors.append(AuditorKeys("second"))
     world.departments["tax"] = signing.generate_signing_key()
@@ -203,11 +168,6 @@ def test_a_witness_without_a_card_is_a_notice_only(home):
 # (2) The log's signature.
 
 
-def write_note(home, note: Note, *names: str) -> None:
-    for name in names or ("checkpoint", "witnessed", "checkpoints/300"):
-        (home.store.folder / name).write_bytes(note.to_bytes())
-
-
 def test_a_checkpoint_that_another_key_signed_is_found(world, home):
     note = sign_checkpoint(Checkpoint(world.origin, 300, world.root()), world.origin, signing.generate_signing_key())
     write_note(home, note)
@@ -305,259 +265,6 @@ def test_a_log_without_witnesses_is_said_to_have_none(tmp_path):
     assert result.exit_code == 12
 
 
-# (4), (5) Tree and tiles.
-
-
-def test_a_changed_entry_is_found_at_its_place(home):
-    path = home.store.folder / "tile/entries/001.p/44"
-    entries = parse_bundle(path.read_bytes(), 44)
-    entries[7] = entries[7][:-40] + bytes([entries[7][-40] ^ 1]) + entries[7][-39:]
-    path.write_bytes(encode_bundle(entries))
-    codes = found(home)
-    assert {"tree.wrong_root", "tree.entry_changed"} <= codes
-    assert "tree.tile_differs" not in codes
-    assert places(home, "tree.entry_changed") == {"entry/263"}
-
-
-def test_an_entry_that_was_taken_out_is_found(home):
-    path = home.store.folder / "tile/entries/001.p/44"
-    entries = parse_bundle(path.read_bytes(), 44)
-    path.write_bytes(encode_bundle(entries[:20] + entries[21:]))
-    assert places(home, "store.malformed") == {"tile/entries/001.p/44"}
-
-
-def test_entries_in_another_order_are_found(home):
-    path = home.store.folder / "tile/entries/000"
-    entries = parse_bundle(path.read_bytes(), 256)
-    entries[3], entries[4] = entries[4], entries[3]
-    path.write_bytes(encode_bundle(entries))
-    assert places(home, "tree.entry_changed") == {"entry/3", "entry/4"}
-
-
-@pytest.mark.parametrize("tile", ["tile/0/000", "tile/0/001.p/44", "tile/1/000.p/1"])
-def test_a_changed_tile_is_found_and_the_entries_are_not_blamed(home, tile):
-    flip(home.store.folder / tile, 11)
-    assert found(home) == {"tree.tile_differs"}
-    assert places(home, "tree.tile_differs") == {tile.partition(".p")[0]}
-
-
-@pytest.mark.parametrize("tile", ["tile/0/000", "tile/0/001.p/44", "tile/1/000.p/1"])
-def test_a_missing_or_short_tile_is_found(home, tile):
-    (home.store.folder / tile).write_bytes(b"short")
-    assert found(home) == {"store.malformed"}
-    (home.store.folder / tile).unlink()
-    assert found(home) == {"store.missing"}
-
-
-def test_a_missing_bundle_does_not_end_the_verification(home):
-    (home.store.folder / "tile/entries/000").unlink()
-    edit_page(home, lambda page: edited(page, 5, signature=bytes(64)))
-    assert found(home) == {"store.missing", "batch.bad_signature"}
-
-
-def test_where_neither_entries_nor_hashes_are_the_pass_ends_and_says_so(home):
-    for name in ("tile/entries/000", "tile/0/000"):
-        (home.store.folder / name).unlink()
-    codes = found(home)
-    assert {"store.missing", "tree.incomplete", "history.unconfirmed"} >= codes >= {"store.missing", "tree.incomplete"}
-
-
-def test_a_log_that_signs_another_root_is_found(world, home):
-    note = sign_checkpoint(Checkpoint(world.origin, 300, bytes(32)), world.origin, world.log_private)
-    write_note(home, world.cosigned(note, world.departments))
-    assert found(home) == {"tree.wrong_root"}
-
-
-def test_a_checkpoint_for_more_entries_than_there_are_ends(world, home):
-    note = sign_checkpoint(Checkpoint(world.origin, 2**62, bytes(32)), world.origin, world.log_private)
-    write_note(home, world.cosigned(note, world.departments), "checkpoint", "witnessed")
-    assert {"tree.incomplete", "batch.uncovered"} <= found(home)
-
-
-# (6) Batches.
-
-
-def test_a_batch_with_another_signature_is_found(home):
-    edit_page(home, lambda page: edited(page, 2, signature=page[3].signature))
-    result = verify_store(home)
-    assert [(one.code, one.place) for one in result.findings] == [("batch.bad_signature", "batch/2")]
-    assert result.exit_code == 11
-
-
-def test_a_batch_of_a_signer_whom_no_terms_name_is_found(home):
-    stranger = signing.signing_public_key(signing.generate_signing_key())
-    edit_page(home, lambda page: edited(page, 2, signer=stranger))
-    assert found(home) == {"batch.unknown_signer"}
-
-
-def test_a_batch_under_another_producer_is_found(home):
-    edit_page(home, lambda page: edited(page, 1, producer="tax"))
-    assert "batch.inconsistent" in found(home)
-
-
-def test_a_batch_that_is_left_out_of_the_page_is_found(home):
-    edit_page(home, lambda page: page.pop(2))
-    # The page's file says how many batches it has.
-    assert "store.malformed" in found(home)
-
-
-def test_batches_that_do_not_follow_each_other_are_found(home):
-    edit_page(home, lambda page: edited(page, 2, first_index=page[2].first_index + 1))
-    assert "batch.not_contiguous" in found(home)
-
-
-def test_a_batch_beyond_the_end_is_found(home):
-    edit_page(home, lambda page: edited(page, 5, count=51))
-    assert {"batch.not_contiguous", "batch.uncovered"} <= found(home)
-
-
-def test_entries_without_a_batch_are_found(home):
-    (path,) = (home.store.folder / "batches/0.p").iterdir()
-    page = parse_page(path.read_bytes(), 6)
-    path.unlink()
-    (path.parent / "5").write_bytes(pack_page(page[:5]))
-    result = verify_store(home)
-    assert [(one.code, one.place) for one in result.findings] == [("batch.uncovered", "entry/250")]
-
-
-def test_a_malformed_page_is_a_finding(home):
-    (path,) = (home.store.folder / "batches/0.p").iterdir()
-    path.write_bytes(path.read_bytes()[:-1])
-    assert {"store.malformed", "batch.uncovered"} <= found(home)
-
-
-def test_changed_wraps_are_found_and_destroyed_ones_are_stated(home):
-    edit_page(home, lambda page: edited(page, 1, wraps=page[1].wraps[:-1] + b"\x00"))
-    assert found(home) == {"batch.wrong_wraps"}
-    edit_page(home, lambda page: edited(page, 1, wraps=b""))
-    result = verify_store(home, full=True)
-    assert [(one.code, one.severity, one.detail["entries"]) for one in result.findings] == [
-        ("batch.wraps_destroyed", Severity.WARNING, 50)
-    ]
-    assert result.exit_code == 15
-
-
-def test_a_batch_that_is_sealed_to_others_than_the_auditors_is_found(world, home):
-    from ledger_world import AuditorKeys
-
-    appointed, world.auditors = world.auditors, [AuditorKeys("shadow")]
-    world.add(COORDINATOR, next_records(world, 3))
-    world.auditors = appointed
-    world.publish()
-    world.refresh(home)
-    assert found(home) == {"batch.other_auditors"}
-
-
-def next_records(world, count, producer=COORDINATOR):
-    from itertools import islice
-
-    return list(islice(world.records(producer), count))
-
-
-def test_entries_that_name_another_batch_are_found(world, home):
-    """The producer signs a batch whose entries carry another batch's id: every header must be its own."""
-    keys = [bytes.fromhex(keys.card.sealing_key) for keys in world.auditors]
-    plain = [Plain("account.signed_in", 1, START, b'{"account":1}')]
-    one, other = (seal_batch(world.origin, COORDINATOR, 0, plain, keys) for _ in range(2))
-    mixed = dataclasses.replace(one, entries=other.entries)
-    world.place(sign_batch(world.origin, COORDINATOR, 0, mixed, world.log_private))
-    world.publish()
-    world.refresh(home)
-    assert found(home) == {"batch.inconsistent"}
-
-
-def test_entries_with_different_wraps_in_one_batch_are_found(world, home):
-    batch = world.batch(COORDINATOR, [plain_event(), plain_event()])
-    entries = (batch.entries[0], batch.entries[1][:-32] + bytes(32))
-    world.place(dataclasses.replace(batch, entries=entries))
-    world.publish()
-    world.refresh(home)
-    assert found(home) == {"batch.wrong_wraps"}
-
-
-def plain_event():
-    return Plain("account.signed_in", 1, START, b'{"account":1}')
-
-
-def test_an_entry_that_is_none_is_found(world, home):
-    batch = world.batch(COORDINATOR, [plain_event()])
-    world.place(dataclasses.replace(batch, entries=(b"\x00nothing",)))
-    world.publish()
-    world.refresh(home)
-    assert found(home) == {"batch.inconsistent"}
-
-
-def test_a_former_key_after_a_later_one_is_found(world, home):
-    old, new = world.departments["tax"], signing.generate_signing_key()
-    world.departments["tax"] = new
-    world.renew_terms()
-    (home.cards_folder / "tax.json").write_bytes(world.department_card("tax").to_bytes())
-    world.add("tax", next_records(world, 5, "tax"))
-    world.departments["tax"] = old
-    world.add("tax", next_records(world, 5, "tax"))
-    world.departments["tax"] = new
-    world.publish()
-    world.refresh(home)
-    assert found(home) == {"batch.former_key"}
-
-
-def test_a_missing_number_of_a_node_is_found(world, home):
-    left_out = world.batch("tax", [plain_event()] * 4)
-    world.add("tax", next_records(world, 5, "tax"))
-    world.publish()
-    world.refresh(home)
-    result = verify_store(home)
-    assert [(one.code, one.place) for one in result.findings] == [("batch.gap", "batch/6")]
-    detail = result.findings.__iter__().__next__().detail
-    assert (detail["expected"], detail["found"]) == (left_out.first_sequence, left_out.first_sequence + 4)
-    assert result.exit_code == 14
-
-
-def test_batches_of_a_node_in_another_order_are_found(world, home):
-    first, second = (world.batch("tax", [plain_event()] * 4) for _ in range(2))
-    world.place(second)
-    world.place(first)
-    world.publish()
-    world.refresh(home)
-    assert found(home) == {"batch.gap", "batch.out_of_order"}
-
-
-def test_a_batch_that_stands_twice_is_found(world, home):
-    batch = world.batch(COORDINATOR, [plain_event()] * 4)
-    world.place(batch)
-    world.place(batch)
-    world.publish()
-    world.refresh(home)
-    assert found(home) == {"batch.repeated"}
-
-
-def test_a_numbered_batch_of_the_coordinator_is_found(world, home):
-    keys = [bytes.fromhex(keys.card.sealing_key) for keys in world.auditors]
-    sealed = seal_batch(world.origin, COORDINATOR, 7, [plain_event()], keys)
-    world.place(sign_batch(world.origin, COORDINATOR, 7, sealed, world.log_private))
-    world.publish()
-    world.refresh(home)
-    assert found(home) == {"batch.inconsistent"}
-
-
-def test_an_unnumbered_batch_of_a_node_is_found(world, home):
-    keys = [bytes.fromhex(keys.card.sealing_key) for keys in world.auditors]
-    sealed = seal_batch(world.origin, "tax", 0, [plain_event()], keys)
-    world.place(sign_batch(world.origin, "tax", 0, sealed, world.departments["tax"]))
-    world.publish()
-    world.refresh(home)
-    assert found(home) == {"batch.out_of_order"}
-
-
-def test_a_batch_for_another_log_is_found(world, home):
-    origin, world.origin = world.origin, "other.example/ledger-1"
-    world.add(COORDINATOR, [plain_event()])
-    world.origin = origin
-    world.publish()
-    world.refresh(home)
-    assert found(home) == {"batch.bad_signature"}
-
-
 # (8) Age.
 
 
@@ -588,82 +295,3 @@ def test_witnesses_from_the_future_are_found(world, home):
     assert found(home) == set()
     write_note(home, world.cosigned(bare, world.departments, at=world.now + 301))
     assert found(home) == {"witness.future_time"}
-
-
-# Untrusted bytes.
-
-
-def test_every_changed_byte_is_found_wherever_it_stands(world, home):
-    """One changed byte in turn, in every file of the log: sampled over its bytes, with a fixed seed."""
-    chosen = random.Random(5)
-    for path in sorted(path for path in home.store.folder.rglob("*") if path.is_file() and path.name != "state.json"):
-        whole = path.read_bytes()
-        for position in chosen.sample(range(len(whole)), min(12, len(whole))):
-            flip(path, position)
-            result = verify_store(home, full=True)
-            assert result.exit_code >= 10, (path.relative_to(home.store.folder), position)
-            path.write_bytes(whole)
-    assert verify_store(home, full=True).exit_code == 0
-
-
-def test_garbage_in_every_file_is_a_finding_and_never_more(world, home):
-    chosen = random.Random(6)
-    for path in sorted(path for path in home.store.folder.rglob("*") if path.is_file()):
-        whole = path.read_bytes()
-        for garbage in (b"", b"{", b"\x01", chosen.randbytes(300), whole + b"\x00", whole[: len(whole) // 2]):
-            path.write_bytes(garbage)
-            assert verify_store(home, full=True).exit_code >= 10, path
-        path.unlink()
-        path.mkdir()
-        if path.name == "checkpoint":
-            with pytest.raises(DoudiError, match=r"audit\.not_fetched"):
-                verify_store(home, full=True)
-        else:
-            verify_store(home, full=True)
-        path.rmdir()
-        path.write_bytes(whole)
-
-
-def test_names_in_findings_hold_no_control_characters(home):
-    edit_page(home, lambda page: edited(page, 1, producer="\x1b[2J"))
-    for one in verify_store(home).findings:
-        assert "\x1b" not in str(one.shown())
-
-
-# Findings.
-
-
-def test_the_most_serious_finding_decides_and_notices_do_not():
-    findings = Findings()
-    assert exit_code_of(findings) == 0
-    findings.add("witness.no_card", "terms/1", Severity.NOTICE, department="tax")
-    assert exit_code_of(findings) == 0
-    findings.add("batch.wraps_destroyed", "batch/1", Severity.WARNING, entries=1, producer="tax")
-    assert exit_code_of(findings) == 15
-    findings.add("batch.gap", "batch/2", producer="tax", expected=1, found=2)
-    findings.add("tree.wrong_root", "checkpoint", size=1)
-    assert exit_code_of(findings) == 10
-
-
-def test_findings_above_the_limit_are_counted_and_not_kept():
-    findings = Findings()
-    for number in range(MAXIMUM_PER_CODE + 5):
-        findings.add("tree.entry_changed", f"entry/{number}")
-    assert len(findings) == findings.counts["tree.entry_changed"] == MAXIMUM_PER_CODE + 5
-    assert len(list(findings)) == MAXIMUM_PER_CODE
-
-
-def test_a_code_that_is_not_in_the_table_is_a_mistake_of_the_program():
-    with pytest.raises(KeyError):
-        _ = [one.exit for one in _one_unknown()]
-
-
-def _one_unknown():
-    findings = Findings()
-    findings.add("no.such_code", "nowhere")
-    return findings
-
-
-def test_every_code_ends_between_10_and_16():
-    assert {int(code) for code in CODES.values()} <= set(range(10, 17))
-    assert GRANT  # the world's records carry a grant
