@@ -23,6 +23,7 @@ LEDGER_ENTRY_KEY = b"doudi-ledger-key-of-entry\x01"
 LEDGER_KEY_COMMITMENT = b"doudi-ledger-key-commitment\x01"
 LEDGER_WRAP = b"doudi-ledger-wrap\x01"
 LEDGER_WRAPS = b"doudi-ledger-wraps-hash\x01"
+UNION_NUMBERING = b"doudi-union-numbering\x01"
 
 # The hash-to-group prefix is text, after RFC 9380 section 3.1: a name and a version, then what is hashed in.
 LINKAGE_PREFIX = b"doudi-linkage-v1-"

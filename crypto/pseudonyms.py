@@ -128,8 +128,19 @@ def check_points(points: bytes, expected_count: int, threads: int = 1) -> None:
 
 def random_points(count: int) -> bytes:
     """Return uniformly random points, from the operating system's randomness: nobody tells them from pseudonyms."""
+    return points_of(os.urandom(64 * count))
+
+
+def points_of(uniform: bytes) -> bytes:
+    """Return a point for each 64 bytes, uniformly random if they are; the same bytes give the same points.
+
+    Raises `CryptoError` "linkage.wrong_count" unless these are whole blocks of 64 bytes.
+    """
+    count, rest = divmod(len(uniform), 64)
+    if rest:
+        raise CryptoError("linkage.wrong_count", "points are derived from 64 bytes each")
     return ristretto.points_from_uniform(
-        lambda start, end: (os.urandom(64) for _ in range(start, end)), count, threads=1
+        lambda start, end: (uniform[at * 64 : at * 64 + 64] for at in range(start, end)), count, threads=1
     )
 
 

@@ -109,7 +109,7 @@ def return_to_shipped_rules(session: Session) -> bool:
     if active is None:
         return False
     active.state, active.ended_at = "replaced", now_s(session)
-    record(session, Event(EventType.POLICY_RESET, COORDINATOR, counts={"version": active.number}))
+    record(session, _event(EventType.POLICY_RESET, COORDINATOR, None, active))
     _refuse_open_changes(session, COORDINATOR)
     return True
 
@@ -180,8 +180,7 @@ def _put_in_force(session: Session, context: AppContext, principal: Principal, r
 def _refuse_open_changes(session: Session, actor: str, account: int | None = None) -> None:
     for other in open_changes(session):
         other.state, other.ended_at = "refused", now_s(session)
-        counts = {"version": other.number}
-        record(session, Event(EventType.POLICY_REFUSED, actor, account=account, counts=counts))
+        record(session, _event(EventType.POLICY_REFUSED, actor, account, other))
 
 
 def _require_proposed(row: PolicyVersionRow) -> None:
@@ -203,8 +202,11 @@ def _number(principal: Principal) -> int:
 
 
 def _record(session: Session, kind: EventType, principal: Principal, row: PolicyVersionRow) -> None:
-    counts = {"version": row.number}
-    record(session, Event(kind, principal.party, account=principal.number, counts=counts))
+    record(session, _event(kind, principal.party, principal.number, row))
+
+
+def _event(kind: EventType, actor: str, account: int | None, row: PolicyVersionRow) -> Event:
+    return Event(kind, actor, account=account, counts={"version": row.number}, hashes={"rules": row.policy_hash})
 
 
 def _text_of(session: Session, policy_hash: str) -> str:

@@ -203,6 +203,13 @@ def _store(
 
 
 def _record(session: Session, kind: EventType, principal: Principal, row: AssetRow) -> None:
-    counts = {"revision": row.revision, "people": row.people, "columns": row.columns}
-    # Which data set it is says the catalogue, by owner and revision; events have no field for it.
-    record(session, Event(kind, principal.party, subject=row.owner, counts=counts, account=principal.number))
+    event = Event(
+        kind,
+        principal.party,
+        subject=row.owner,
+        assets=(f"{row.owner}/{row.dataset}",),
+        counts={"revision": row.revision, "people": row.people, "columns": row.columns},
+        hashes={"asset": load_asset(session, row).asset.digest()},
+        account=principal.number,
+    )
+    record(session, event)

@@ -22,6 +22,12 @@ Check = Callable[[str, Frame], None]
 class Marks(Protocol):
     """Where progress is recorded; each call is one transaction with its event."""
 
+    def announce(self, step: Step, sizes: Mapping[str, int]) -> None:
+        """These departments are to be asked (bytes by department): returns when the record of it is witnessed.
+
+        Nothing leaves before. Raises `ledger.not_witnessed`.
+        """
+
     def sent(self, step: Step, department: str, size_bytes: int) -> None:
         """A request was handed to the relay."""
 
@@ -100,6 +106,9 @@ class Asker:
             marks.answered(step, name, len(reply))
 
         waiting = {name: request for name, request in stored.items() if name not in answers.frames}
+        if waiting:
+            marks.announce(step, {name: len(request) for name, request in waiting.items()})
+        # The intent is witnessed from here. A crash below leaves it without an outcome, and the run that goes on announces anew.
         for name, request in waiting.items():
             marks.sent(step, name, len(request))
         if waiting:

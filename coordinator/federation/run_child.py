@@ -9,6 +9,7 @@ import argparse
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -22,8 +23,19 @@ from coordinator.federation.line_run import LineRun
 from coordinator.federation.relay import Relay
 from coordinator.federation.run_folder import RunFolder
 from coordinator.federation.schedule import ScheduleSettings, VerticalRun
-from coordinator.federation.union import PaddingPolicy
-from coordinator.runs.services import RunView, claim_running, fail_run, finish_run, get_run, load_run, mark_step
+from coordinator.federation.union import Numbering, PaddingPolicy
+from coordinator.ledger.recording import recorded_batches
+from coordinator.ledger.waiting import wait_for_witnesses
+from coordinator.runs.services import (
+    RunView,
+    claim_running,
+    fail_run,
+    finish_run,
+    get_run,
+    load_run,
+    mark_step,
+    record_numbering,
+)
 from crypto.errors import DoudiError
 from policies.contracts.manifest import SignedManifest
 from policies.contracts.steps import Step
@@ -37,10 +49,44 @@ log = logging.getLogger("doudi.run")
 
 
 class DatabaseMarks:
-    """Writes each mark of one round in a transaction of its own, so that progress is seen at once. The main job is round 0."""
+    """Writes each mark of one round in a transaction of its own, so that progress is seen at once. The main job is round 0.
 
-    def __init__(self, engine: Engine, run_id: str, attempt: int, round_number: int = 0) -> None:
+    `witness_timeout_s`: how long an announcement waits until enough departments have cosigned its record.
+    """
+
+    def __init__(
+        self, engine: Engine, run_id: str, attempt: int, round_number: int = 0, witness_timeout_s: float = 60
+    ) -> None:
         self._engine, self._run_id, self._attempt, self._round = engine, run_id, attempt, round_number
+        self._witness_timeout_s = witness_timeout_s
+        self._unwitnessed: list[int] = []
+
+    def announce(self, step: Step, sizes: Mapping[str, int]) -> None:
+        """Record that these departments are to be asked, and wait until that is witnessed. Raises `ledger.not_witnessed`."""
+        with begin(self._engine) as session:
+            for department, size in sizes.items():
+                mark_step(
+                    session,
+                    self._run_id,
+                    self._attempt,
+                    step,
+                    department,
+                    "waiting",
+                    request_bytes=size,
+                    round_number=self._round,
+                )
+        # The intent is durable from here; it is an act only when its record is witnessed.
+        self._unwitnessed += recorded_batches(session)
+        wait_for_witnesses(self._engine, self._unwitnessed, self._witness_timeout_s)
+        self._unwitnessed.clear()
+
+    def numbered(self, numbering: Numbering) -> None:
+        """Record how the union was numbered; the next announcement waits for its witnesses too."""
+        counts = {"slots": numbering.slots, "padding": numbering.padding, "lists": numbering.list_count}
+        hashes = {"seed": numbering.seed, "lists": numbering.lists, "union": numbering.union}
+        with begin(self._engine) as session:
+            record_numbering(session, self._run_id, self._attempt, counts, hashes)
+        self._unwitnessed += recorded_batches(session)
 
     def _mark(
         self,
@@ -115,11 +161,11 @@ def schedule_of(
     if manifest.manifest.mode == "line":
 
         def marks_of_round(number: int) -> DatabaseMarks:
-            return DatabaseMarks(engine, view.run_id, view.attempt, number)
+            return DatabaseMarks(engine, view.run_id, view.attempt, number, config.ledger.witness_timeout_s)
 
         return LineRun(view.signed_grant, manifest, relay, folder, marks_of_round, config.step_timeout_s)
     padding = PaddingPolicy(config.min_padding_percent, config.max_padding_percent)
-    marks = DatabaseMarks(engine, view.run_id, view.attempt)
+    marks = DatabaseMarks(engine, view.run_id, view.attempt, witness_timeout_s=config.ledger.witness_timeout_s)
     return VerticalRun(
         view.signed_grant, manifest, relay, folder, marks, ScheduleSettings(config.step_timeout_s, padding)
     )
@@ -134,6 +180,8 @@ def execute(config: CoordinatorConfig, engine: Engine, run_id: str, flower_run_i
     try:
         with begin(engine) as session:
             claim_running(session, run_id, flower_run_id)
+        # That the run begins, or goes on, is witnessed before its first message leaves.
+        wait_for_witnesses(engine, recorded_batches(session), config.ledger.witness_timeout_s)
         with read(engine) as session:
             view = load_run(session, run_id)
         if view.signed_manifest is None:

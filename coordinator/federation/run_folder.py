@@ -91,6 +91,11 @@ class RunFolder(StepFiles):
             write_atomically(path, data)
         return path.read_bytes()
 
+    def read(self, name: str) -> bytes | None:
+        """Return what `save_once` stored, or None."""
+        path = self.path / name
+        return path.read_bytes() if path.is_file() else None
+
     def round(self, number: int) -> StepFiles:
         """Return the files of one round of a line."""
         rounds = self.path / ROUNDS_FOLDER

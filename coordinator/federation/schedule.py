@@ -1,24 +1,33 @@
 """The schedule of a vertical run: six steps over a relay, what is passed from whom to whom, and who may be missing.
 
 1. blind, evaluate, finish: the lists go round once; a department that is lost drops out of every sum while enough holders remain.
-2. The union is numbered and padded. 3. release: the lead's cells; each department is passed its own slots' cells only.
+2. The union is numbered and padded, its seed recorded. 3. release: the lead's cells; each department gets its own slots' only.
 4. train: evidence for every slot comes back; the lead is passed the slots of its register only. 5. combine: metrics come back.
 
 The coordinator opens no envelope: it has no key. Every outcome is stored before the next step, so that a killed process resumes.
 """
 
 import json
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from coordinator.federation.asking import Answers, Asker, Check, Marks, required_part
 from coordinator.federation.relay import Relay
 from coordinator.federation.run_folder import RunFolder
-from coordinator.federation.union import PaddingPolicy, check_pseudonyms, number_union, slots_of
+from coordinator.federation.union import (
+    SEED_BYTES,
+    Numbering,
+    PaddingPolicy,
+    check_pseudonyms,
+    describe_numbering,
+    number_union,
+    slots_of,
+)
 from crypto.errors import DoudiError
 from crypto.pseudonyms import POINT_BYTES
 from policies.contracts.framing import Frame
@@ -41,6 +50,13 @@ class ScheduleSettings:
     padding: PaddingPolicy
 
 
+class RunMarks(Marks, Protocol):
+    """Where progress of a region's run is recorded."""
+
+    def numbered(self, numbering: Numbering) -> None:
+        """The union was numbered; the record waits for its witnesses with the next announcement."""
+
+
 class VerticalRun:
     """One attempt of one run."""
 
@@ -50,7 +66,7 @@ class VerticalRun:
         manifest: SignedManifest,
         relay: Relay,
         folder: RunFolder,
-        marks: Marks,
+        marks: RunMarks,
         settings: ScheduleSettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -73,7 +89,7 @@ class VerticalRun:
         """Run all steps and return metrics and account of the run. Raises the code that ends it."""
         started = self._clock()
         pseudonyms = self._link()
-        union = self._folder.save_once("union.bin", number_union(pseudonyms, self._settings.padding))
+        union = self._number(pseudonyms)
         slots = {name: slots_of(union, own) for name, own in pseudonyms.items()}
         cells, keys = self._release(union, slots)
         trained = self._train(len(union) // POINT_BYTES, slots, cells, keys)
@@ -143,6 +159,19 @@ class VerticalRun:
         self._require_lead(Step.FINISH, finished)
         self._seconds["link"] = self._clock() - started
         return {name: required_part(frame, "pseudonyms") for name, frame in finished.frames.items()}
+
+    def _number(self, pseudonyms: Mapping[str, bytes]) -> bytes:
+        """Return the numbered union, whose seed and commitments are recorded before any of it leaves."""
+        seed = self._folder.save_once("numbering.seed", secrets.token_bytes(SEED_BYTES))
+        made = number_union(pseudonyms, self._settings.padding, seed)
+        # The seed is durable from here: after a crash the same numbering is made again, and recorded again if it was not yet.
+        if self._folder.save_once("union.bin", made) != made:
+            raise DoudiError("run.numbering_lost", "the run's folder holds another numbering than its seed makes")
+        if self._folder.read("numbering.recorded") is None:
+            self._marks.numbered(describe_numbering(pseudonyms, made, seed))
+            # A crash in between records the same numbering twice.
+            self._folder.save_once("numbering.recorded", b"")
+        return made
 
     def _release(self, union: bytes, slots: Mapping[str, Any]) -> tuple[Any, dict[str, bytes]]:
         """Return the lead's cells uint8 [slots, 17] and the sealed cell key of each department."""

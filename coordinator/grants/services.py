@@ -59,6 +59,7 @@ def store_grant(session: Session, principal: Principal, grant: Grant | LineGrant
         principal.party,
         project_id=row.project_id,
         grant_hash=row.grant_hash,
+        purpose=grant.purpose,
         account=principal.number,
     )
     record(session, event)

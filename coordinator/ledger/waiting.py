@@ -1,7 +1,7 @@
 """Waiting until a record is witnessed: before anything that it announces leaves this host."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -30,24 +30,28 @@ def is_witnessed(session: Session, batch: int) -> bool:
     return reached is not None and now_s(session) - reached <= terms.checkpoint_max_age_s
 
 
-def wait_until_witnessed(
+def wait_for_witnesses(
     engine: Engine,
-    batch: int,
+    batches: Collection[int],
     timeout_s: float,
     clock: Clock = time.time,
     sleep: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Return when a batch is witnessed (`is_witnessed`). Raises `ledger.not_witnessed` after `timeout_s`."""
+    """Return when all these batches (their rows' numbers, `recorded_batches`) are witnessed; at once for none.
+
+    Raises `ledger.not_witnessed` after `timeout_s`.
+    """
     deadline = monotonic() + timeout_s
-    while True:
+    left = set(batches)
+    while left:
         with read(engine, clock) as session:
-            if is_witnessed(session, batch):
-                return
-        if monotonic() >= deadline:
+            left = {batch for batch in left if not is_witnessed(session, batch)}
+        if left and monotonic() >= deadline:
             raise DoudiError(
                 "ledger.not_witnessed",
                 "the record of what is to be done was not cosigned by enough witnesses in time, so it is not done",
                 "Look at `doudi centre ledger status`: which departments' nodes are away?",
             )
-        sleep(POLL_S)
+        if left:
+            sleep(POLL_S)

@@ -68,8 +68,16 @@ def store_party(session: Session, card: DepartmentCard, account: int | None = No
         # Grants pin keys: those signed before still name the old ones, and nodes refuse the new ones under them.
         kind = EventType.PARTY_KEYS_REPLACED
     row.card, row.identity_key, row.flower_key = document, card.identity_key, card.flower_key
-    counts = {"people": card.people, "columns": len(card.columns)}
-    record(session, Event(kind, CENTRE, subject=card.department, counts=counts, account=account))
+    event = Event(
+        kind,
+        CENTRE,
+        subject=card.department,
+        assets=(f"{card.department}/{card.dataset}",),
+        counts={"people": card.people, "columns": len(card.columns)},
+        hashes={"card": card.digest()},
+        account=account,
+    )
+    record(session, event)
     return True
 
 

@@ -43,7 +43,14 @@ def create_project(
         state="open",
     )
     session.add(row)
-    event = Event(EventType.PROJECT_CREATED, principal.party, project_id=project_id, account=principal.number)
+    event = Event(
+        EventType.PROJECT_CREATED,
+        principal.party,
+        project_id=project_id,
+        subject=lead,
+        purpose=purpose,
+        account=principal.number,
+    )
     record(session, event)
     return row, True
 

@@ -16,6 +16,7 @@ from coordinator.events import COORDINATOR, Event, EventType, record
 from coordinator.grants.models import GrantRow
 from coordinator.parties.services import CENTRE
 from coordinator.requests.models import AccessRequestRow, RequestDecisionRow, RequestTransitionRow
+from coordinator.requests.reading import grant_of
 from coordinator.requests.states import MOVING, RequestState, Standing, next_state, require_transition
 from coordinator.runs.models import RunRow
 from coordinator.runs.services import stop_runs_of_grant
@@ -38,6 +39,9 @@ _EVENTS: Mapping[RequestState, EventType] = {
     RequestState.WITHDRAWN: EventType.REQUEST_WITHDRAWN,
     RequestState.REFUSED: EventType.REQUEST_DECLINED,
 }
+_NAMING_ASSETS = frozenset(
+    {EventType.REQUEST_DRAFTED, EventType.REQUEST_SUBMITTED, EventType.REQUEST_GRANTED, EventType.REQUEST_ACTIVATED}
+)
 # What stops the runs that are under way, and with which code.
 _STOPS: Mapping[RequestState, str] = {RequestState.REVOKED: REVOKED_CODE, RequestState.EXPIRED: EXPIRED_CODE}
 
@@ -106,11 +110,18 @@ def record_request(
         actor.party if actor is not None else COORDINATOR,
         project_id=row.project_id,
         grant_hash=row.grant_hash,
+        purpose=row.purpose,
+        # Acts that end a request name it by its grant.
+        assets=_assets(row) if kind in _NAMING_ASSETS else (),
         code=code,
         counts={"request": row.number, **(counts or {})},
         account=actor.number if actor is not None else None,
     )
     record(session, event)
+
+
+def _assets(row: AccessRequestRow) -> tuple[str, ...]:
+    return tuple(f"{share.department}/{share.dataset}" for share in grant_of(row).shares)
 
 
 def advance(session: Session, row: AccessRequestRow, actor: Principal | None = None) -> None:

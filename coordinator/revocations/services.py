@@ -69,7 +69,8 @@ def put_list(
         )
     )
     counts = {"number": content.number, "grants": len(content.revoked)}
-    event = Event(EventType.REVOCATIONS_PUBLISHED, principal.party, subject=party, counts=counts)
+    hashes = {"list": content.digest()}
+    event = Event(EventType.REVOCATIONS_PUBLISHED, principal.party, subject=party, counts=counts, hashes=hashes)
     record(session, event)
     # (4)
     revoked = set(session.scalars(select(RevokedGrantRow.grant_hash).where(RevokedGrantRow.party == party)))

@@ -61,6 +61,7 @@ def wish_revocation(
         principal.party,
         project_id=row.project_id,
         grant_hash=row.grant_hash,
+        code=reason,
         counts={"request": number},
         account=principal.number,
     )

@@ -148,7 +148,8 @@ def store_manifest(session: Session, principal: Principal, run_id: str, signed: 
     _require_enough(manifest, grant)
     move(row, RunState.SCHEDULED)
     row.manifest, row.scheduled_at = document, now_s(session)
-    record_run(session, EventType.RUN_SCHEDULED, principal, row, counts={"departments": len(manifest.offers)})
+    counts, hashes = {"departments": len(manifest.offers)}, {"manifest": manifest.digest()}
+    record_run(session, EventType.RUN_SCHEDULED, principal, row, counts=counts, hashes=hashes)
     return True
 
 

@@ -4,6 +4,7 @@ Each is called within a transaction that the caller opens with `db.session.begin
 changes go through `states.require_transition`, so two processes that race cannot both succeed.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -125,7 +126,8 @@ def mark_step(
     reply_bytes: int | None = None,
     round_number: int = 0,
 ) -> None:
-    """Store where a department stands in a step; marking the same again changes nothing.
+    """Store where a department stands in a step; marking the same again changes nothing. Only `waiting` is an intent of its own
+    each time and is recorded again.
 
     `code`: the node's own, replaced by `node.refused` when it has not the form of a code. Sizes are payload bytes; one
     that is not given stays as it was. `round_number`: of a line, from 1; 0 in the main job. Raises `run.unknown`,
@@ -146,7 +148,7 @@ def mark_step(
             run_id=run_id, attempt=attempt, round=round_number, step=named_step.value, department=department
         )
         session.add(marked)
-    elif (marked.state, marked.code) == (named_state.value, reason):
+    elif (marked.state, marked.code) == (named_state.value, reason) and named_state is not StepState.WAITING:
         return
     now = now_s(session)
     marked.state, marked.code = named_state.value, reason
@@ -158,6 +160,16 @@ def mark_step(
     sizes = {"round": round_number or None, "request_bytes": request_bytes, "reply_bytes": reply_bytes}
     counts = {"step": _STEP_NUMBER[named_step], **{name: size for name, size in sizes.items() if size is not None}}
     record_run(session, _STEP_EVENTS[named_state], department, row, reason, counts)
+
+
+def record_numbering(
+    session: Session, run_id: str, attempt: int, counts: Mapping[str, int], hashes: Mapping[str, str]
+) -> None:
+    """Record how the union of an attempt was numbered. Raises `run.unknown`, `run.wrong_attempt`."""
+    row = get_run(session, run_id)
+    if attempt != row.attempt:
+        raise DoudiError("run.wrong_attempt", "the numbering belongs to another attempt of the run")
+    record_run(session, EventType.RUN_NUMBERED, COORDINATOR, row, counts=counts, hashes=hashes)
 
 
 def stop_requested(session: Session, run_id: str) -> bool:
@@ -183,7 +195,8 @@ def finish_run(session: Session, run_id: str, metrics: Mapping[str, Any]) -> Non
     # A stop that was asked for too late leaves no reason behind.
     row.finished_at, row.reason_code = now_s(session), ""
     session.add(RunResultRow(run_id=run_id, attempt=row.attempt, metrics=text))
-    record_run(session, EventType.RUN_FINISHED, COORDINATOR, row, counts={"metrics_bytes": size})
+    hashes = {"metrics": hashlib.sha256(text.encode("utf-8")).hexdigest()}
+    record_run(session, EventType.RUN_FINISHED, COORDINATOR, row, counts={"metrics_bytes": size}, hashes=hashes)
 
 
 def fail_run(session: Session, run_id: str, code: str) -> None:
@@ -240,6 +253,7 @@ def record_run(
     row: RunRow,
     code: str = "",
     counts: Mapping[str, int] | None = None,
+    hashes: Mapping[str, str] | None = None,
 ) -> None:
     """Record an event about a run, with its grant and attempt. `actor`: who sent a request, or the name of a party."""
     event = Event(
@@ -251,5 +265,6 @@ def record_run(
         grant_hash=row.grant_hash,
         code=code,
         counts={"attempt": row.attempt, **(counts or {})},
+        hashes=hashes or {},
     )
     record(session, event)

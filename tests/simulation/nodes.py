@@ -12,6 +12,7 @@ from open_gate import UnsafeOpenGate
 
 from coordinator.federation.relay import Lost
 from coordinator.federation.run_folder import RunFolder
+from coordinator.federation.union import Numbering
 from crypto.signing import generate_signing_key, signing_public_key
 from department_nodes.config import write_config
 from department_nodes.engine import NodeEngine
@@ -69,6 +70,14 @@ class Marks:
     """Remembers what the schedule marked."""
 
     rows: list[tuple[str, str, str, Any]] = field(default_factory=list)
+    announced: list[tuple[str, frozenset[str]]] = field(default_factory=list)
+    numberings: list[Numbering] = field(default_factory=list)
+
+    def announce(self, step: Step, sizes: Mapping[str, int]) -> None:
+        self.announced.append((step.value, frozenset(sizes)))
+
+    def numbered(self, numbering: Numbering) -> None:
+        self.numberings.append(numbering)
 
     def sent(self, step: Step, department: str, size_bytes: int) -> None:
         self.rows.append(("sent", step.value, department, size_bytes))

@@ -233,11 +233,15 @@ class Recorded:
 
     def __init__(self) -> None:
         self.rows: list[tuple[int, str, str, str]] = []
+        self.announced: list[tuple[int, str, frozenset[str]]] = []
 
     def of(self, number: int) -> Any:
-        outer = self.rows
+        outer, announced = self.rows, self.announced
 
         class Marks:
+            def announce(self, step: Step, sizes: Mapping[str, int]) -> None:
+                announced.append((number, step.value, frozenset(sizes)))
+
             def sent(self, step: Step, department: str, size_bytes: int) -> None:
                 outer.append((number, "sent", step.value, department))
 
