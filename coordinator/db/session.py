@@ -4,6 +4,7 @@ The API and each run's child process use one database at the same time, so a tra
 the queue at its start: what it has read cannot change before it commits.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from crypto.errors import DoudiError
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 30_000
 _READ_ONLY = "doudi_read_only"
+_HAS_TURN = "doudi_has_turn"
 
 Clock = Callable[[], float]
 
@@ -33,6 +35,7 @@ def open_engine(url: str) -> Engine:
         # SERIALIZABLE gives PostgreSQL what BEGIN IMMEDIATE gives SQLite: a check and the write that follows are one.
         return create_engine(url, isolation_level="SERIALIZABLE", hide_parameters=True, pool_pre_ping=True)
     engine = create_engine(url, hide_parameters=True)
+    _write_in_turn(engine)
 
     @event.listens_for(engine, "connect")
     def _settings(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
@@ -55,6 +58,31 @@ def open_engine(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _write_in_turn(engine: Engine) -> None:
+    """Have the writers of this process wait for each other here.
+
+    SQLite lets a second writer sleep for up to a tenth of a second and look again, while others overtake it; with six nodes and
+    the log's writer at work that was most of the time that a step took. Other processes are still waited for by SQLite.
+    """
+    turn = threading.Lock()
+
+    @event.listens_for(engine, "begin")
+    def _take(connection: Connection) -> None:
+        if not connection.get_execution_options().get(_READ_ONLY, False) and not connection.info.get(_HAS_TURN):
+            # After the same time as SQLite's own, it is SQLite that says who is in the way.
+            connection.info[_HAS_TURN] = turn.acquire(timeout=BUSY_TIMEOUT_MS / 1000)
+
+    def _give(_: DBAPIConnection | None, record: ConnectionPoolEntry, *_more: object) -> None:
+        if record.info.pop(_HAS_TURN, False):
+            turn.release()
+
+    # The transaction is over, whatever its end, when its connection is back in the pool; a broken one never comes back.
+    event.listen(engine, "checkin", _give)
+    event.listen(engine, "invalidate", _give)
+    event.listen(engine, "close", _give)
+    event.listen(engine, "detach", _give)
 
 
 @contextmanager
