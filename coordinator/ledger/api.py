@@ -3,6 +3,7 @@
 What the centre does is in `keeping_api.py`; the files that prove it all are under /log (`log_api.py`).
 """
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -47,11 +48,16 @@ class ReceiptView(BaseModel):
 
 
 class NewsView(BaseModel):
-    """The newest checkpoint and the newest witnessed one as signed notes, null before the first. `terms`: those in force."""
+    """The newest checkpoint and the newest witnessed one as signed notes, null before the first. `terms`: those in force.
+
+    `consistency`: where one has seen a smaller tree, the proof of RFC 9162 from that to the newest checkpoint, in hexadecimal:
+    every witness needs it at once, and none has to ask for it.
+    """
 
     latest: str | None
     witnessed: str | None
     terms: int
+    consistency: list[str] | None = None
 
 
 class ProofView(BaseModel):
@@ -131,6 +137,7 @@ def submit_batch(
     "/checkpoint",
     summary="Wait for a checkpoint",
     openapi_extra=operation("ledger.not_set_up", "ledger.too_many_waiting"),
+    response_model_exclude_unset=True,
 )
 async def wait_for_checkpoint(
     principal: Authenticated,
@@ -149,7 +156,15 @@ async def wait_for_checkpoint(
             return look(session)
 
     found = await wait_for_news(context.ledger.notifier, principal.id, Seen(seen, witnessed, terms), wait_s, look_now)
-    return NewsView(latest=found.latest, witnessed=found.witnessed, terms=found.terms)
+    news = NewsView(latest=found.latest, witnessed=found.witnessed, terms=found.terms)
+    if not 0 < seen < found.sizes[0]:
+        return news
+
+    def prove_growth() -> list[bytes]:
+        with context.read() as session:
+            return log_reader.prove_consistency(session, seen, found.sizes[0])
+
+    return news.model_copy(update={"consistency": _hex(await asyncio.to_thread(prove_growth))})
 
 
 @router.get(

@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict
 from enum import IntEnum
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from crypto.checkpoint import Checkpoint, Note, Signature, cosign, parse_note, with_signatures
@@ -21,7 +22,7 @@ from department_nodes.ledger.quorum import Witnessed, verify_witnessed
 from department_nodes.ledger.terms import TermsKeeper
 from department_nodes.ledger.witness import Refused, Seen, consider, consider_older
 from department_nodes.store.journal import Event, EventType
-from department_nodes.store.models import WitnessStateRow
+from department_nodes.store.models import EventRow, LedgerBatchRow, WitnessStateRow
 from department_nodes.store.session import reading, transaction
 from policies.contracts.ledger.evidence import WitnessEvidence
 from policies.contracts.ledger.terms import LedgerTerms
@@ -79,18 +80,24 @@ class LogFollower:
             if is_held(session):
                 return Progress.NONE
         self._deliver(client)
-        found = newest(client, *self._dealt_with(), wait_s)
+        seen_size, witnessed_size = self._dealt_with()
+        found = newest(client, seen_size, witnessed_size, terms.number, wait_s)
         self.heard_at = int(self._engine.clock())
         progress = Progress.NONE
         # When the log's key changed, its newest note may be signed by the former key still, or by the new one already.
         changed = found.terms != terms.number
         if changed and found.latest is not None and not _names_key(found.latest, terms):
             terms, changed = self._terms.refresh(client), False
-        if found.latest is not None and self._take(client, found.latest, terms):
+        growth = None if found.growth is None else (seen_size, found.growth)
+        if found.latest is not None and self._take(client, found.latest, terms, growth):
             progress = Progress.ACCEPTED
         if changed:
             terms = self._terms.refresh(client)
-        if found.witnessed is not None and self._take_witnessed(client, found.witnessed, terms):
+        if (
+            found.witnessed is not None
+            and witnessed_size < _MOST
+            and self._take_witnessed(client, found.witnessed, terms)
+        ):
             progress = Progress.WITNESSED
         return progress
 
@@ -101,16 +108,25 @@ class LogFollower:
             self._take_witnessed(client, newest_witnessed(client), terms)
 
     def _dealt_with(self) -> tuple[int, int]:
-        """Return the sizes of the accepted and of the witnessed checkpoint; 0 where they are to be told again."""
+        """Return the sizes of the accepted and of the witnessed checkpoint above which there is news for this node."""
         with self._lock:
             seen = self.seen()
             if self._handled != (seen.size, seen.root):
                 self._handled, self._witnessed = None, None
                 self._roots.clear()
                 return 0, 0
+            with reading(self._engine.db) as session:
+                if not _is_expecting(session):
+                    # Nothing of this node's waits for a quorum. Its next event makes the log grow, which ends the long poll.
+                    return seen.size, _MOST
             return seen.size, self._witnessed.checkpoint.size if self._witnessed is not None else 0
 
-    def _take(self, client: LedgerClient, note: Note, terms: LedgerTerms) -> bool:
+    def _take(
+        self, client: LedgerClient, note: Note, terms: LedgerTerms, growth: tuple[int, list[bytes]] | None = None
+    ) -> bool:
+        def prove(old: int, new: int) -> list[bytes]:
+            return growth[1] if growth is not None and growth[0] == old else consistency(client, old, new)
+
         with self._lock:
             seen = self.seen()
             if seen.note and note.text == parse_note(seen.note.encode()).text:
@@ -119,7 +135,7 @@ class LogFollower:
                     # Accepted before this process began, and perhaps not cosigned: the same tree, so it may be said again.
                     self._cosign(client, note, seen.size, terms)
                 return not known
-            outcome = consider(seen, note, terms, lambda old, new: consistency(client, old, new))  # 1, 2, 3
+            outcome = consider(seen, note, terms, prove)  # 1, 2, 3
             if isinstance(outcome, Refused):
                 self._refuse(seen, note, outcome, terms)
                 return False
@@ -224,6 +240,15 @@ class LogFollower:
 def _seen(session: Session, origin: str) -> Seen:
     row = session.get(WitnessStateRow, origin)
     return Seen() if row is None else Seen(row.size, bytes.fromhex(row.root), row.note.decode())
+
+
+def _is_expecting(session: Session) -> bool:
+    """Return whether an own event is not known to be witnessed."""
+    unsettled = LedgerBatchRow.included_size.is_(None) & LedgerBatchRow.alarm.is_(None)
+    if session.scalar(select(LedgerBatchRow.first_number).where(unsettled).limit(1)) is not None:
+        return True
+    sealed_to = session.scalar(select(func.max(LedgerBatchRow.first_number + LedgerBatchRow.count - 1))) or 0
+    return session.scalar(select(EventRow.number).where(EventRow.number > sealed_to).limit(1)) is not None
 
 
 def _names_key(note: Note, terms: LedgerTerms) -> bool:

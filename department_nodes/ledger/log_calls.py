@@ -41,17 +41,28 @@ class LedgerClient(Protocol):
 
 @dataclass(frozen=True)
 class Newest:
-    """What the log says is newest. Nothing of it is verified."""
+    """What the log says is newest. Nothing of it is verified.
+
+    `growth`: the proof from the size that was asked with to `latest`, which spares a question; None where the log gave none.
+    """
 
     latest: Note | None
     witnessed: Note | None
     terms: int
+    growth: list[bytes] | None = None
 
 
-def newest(client: LedgerClient, seen: int, witnessed: int, wait_s: int) -> Newest:
-    """Return what is newest as soon as it is newer than these sizes, or after `wait_s`."""
-    answer = _mapping(client.get(f"/v1/ledger/checkpoint?seen={seen}&witnessed={witnessed}&wait_s={wait_s}"))
-    return Newest(_note(answer.get("latest")), _note(answer.get("witnessed")), _number(answer.get("terms")))
+def newest(client: LedgerClient, seen: int, witnessed: int, terms: int, wait_s: int) -> Newest:
+    """Return what is newest as soon as it is newer than these sizes and this number of the terms, or after `wait_s`."""
+    query = f"seen={seen}&witnessed={witnessed}&terms={terms}&wait_s={wait_s}"
+    answer = _mapping(client.get(f"/v1/ledger/checkpoint?{query}"))
+    growth = answer.get("consistency")
+    return Newest(
+        _note(answer.get("latest")),
+        _note(answer.get("witnessed")),
+        _number(answer.get("terms")),
+        None if growth is None else _hashes(growth),
+    )
 
 
 def newest_witnessed(client: LedgerClient) -> Note:

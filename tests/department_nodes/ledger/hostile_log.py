@@ -85,6 +85,8 @@ class HostileLog:
         # Batches that are refused because their auditors are those of former terms.
         self.wrong_auditors: set[bytes] = set()
         self.publishing = True
+        # Whether the proof that the log only grew comes with the news.
+        self.volunteering = True
         self.collecting = True
         self.republish_after_s = 2.0
         self._published_s = 0.0
@@ -194,15 +196,13 @@ class HostileLog:
         witnessed = view.shown_witnessed or view.notes.get(view.witnessed)
         return {"latest": _text(latest), "witnessed": _text(witnessed), "terms": self.signed_terms.terms.number}
 
-    def _wait(self, client: "LogClient", seen: int, witnessed: int, wait_s: float) -> None:
-        number = self.signed_terms.terms.number
-
+    def _wait(self, client: "LogClient", seen: int, witnessed: int, terms: int, wait_s: float) -> None:
         def news() -> bool:
             view = self.view(client.department)
             latest = view.shown_latest is not None or view.latest > seen
             more = view.shown_witnessed is not None or view.witnessed > witnessed
             ended = self.away or client.interrupted.is_set()
-            return ended or latest or more or self.signed_terms.terms.number != number
+            return ended or latest or more or self.signed_terms.terms.number > terms
 
         self.changed.wait_for(news, timeout=wait_s)
 
@@ -231,15 +231,15 @@ class LogClient:
             view = self.log.view(self.department)
             if parts.path == "/v1/ledger/checkpoint":
                 seen, witnessed = int(query["seen"]), int(query["witnessed"])
-                self.log._wait(self, seen, witnessed, float(query["wait_s"]))
+                self.log._wait(self, seen, witnessed, int(query["terms"]), float(query["wait_s"]))
                 self._reach("GET", path)
-                return self.log._newest(self.department)
+                answer = self.log._newest(self.department)
+                if self.log.volunteering and 0 < seen < view.latest and view.shown_latest is None:
+                    answer["consistency"] = self._consistency(view, seen, view.latest)
+                return answer
             if parts.path == "/v1/ledger/consistency":
                 old, new = int(query["old"]), int(query["new"])
-                if view.proof is not None:
-                    return {"hashes": view.proof}
-                read = merkle_log.leaves_reader(view.leaves)
-                return {"hashes": [item.hex() for item in merkle_log.consistency_proof(read, min(old, new), new)]}
+                return {"hashes": self._consistency(view, old, new)}
         raise DoudiError("request.not_found", path)
 
     def get_bytes(self, path: str) -> bytes:
@@ -279,6 +279,12 @@ class LogClient:
 
     def close(self) -> None:
         """Nothing to close."""
+
+    def _consistency(self, view: View, old: int, new: int) -> list[str]:
+        if view.proof is not None:
+            return view.proof
+        read = merkle_log.leaves_reader(view.leaves)
+        return [item.hex() for item in merkle_log.consistency_proof(read, min(old, new), new)]
 
     def _reach(self, method: str, path: str) -> None:
         if self.log.away or self.interrupted.is_set():

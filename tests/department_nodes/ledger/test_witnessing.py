@@ -132,6 +132,19 @@ def test_a_cosignature_that_did_not_arrive_is_delivered_when_the_log_is_back(log
     assert cosigned(log) == [2]
 
 
+@pytest.mark.parametrize("volunteering", [True, False])
+def test_the_proof_of_growth_is_asked_for_where_it_does_not_come_with_the_news(
+    log: HostileLog, node: Node, volunteering: bool
+) -> None:
+    log.volunteering = volunteering
+    log.grow(2)
+    node.look()
+    log.grow(3)
+    node.look()
+    assert cosigned(log) == [2, 5]
+    assert (("GET", "/v1/ledger/consistency") in log.calls) is not volunteering
+
+
 FORK_CASES = ["fork", "rollback", "bad_proof"]
 
 
@@ -288,10 +301,12 @@ def test_sizes_beyond_every_journal_make_evidence_and_no_error(log: HostileLog, 
     assert alarm.kind == "bad_proof"
 
 
-def test_a_malformed_answer_changes_nothing(log: HostileLog, node: Node) -> None:
+@pytest.mark.parametrize("volunteering", [True, False])
+def test_a_malformed_answer_changes_nothing(log: HostileLog, node: Node, volunteering: bool) -> None:
     log.grow(2)
     node.look()
     log.grow(2)
+    log.volunteering = volunteering
     before = node.kept()
     for proof in (["zz" * 32], ["00" * 31], ["00" * 32] * 129, "no list", [7]):
         log.main.proof = proof  # type: ignore[assignment]
