@@ -52,11 +52,13 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 _EXPECTED = {
     "approvals": ("node.grant.signed", "request.approved"),
     "start": ("run.created", "run.started"),
-    "labels": ("node.labels.released",),
-    "evidence": ("node.evidence.released",),
     "steps": ("node.step.started", "node.step.answered"),
     "results": ("run.finished",),
 }
+# A line trains one model; a region's run releases labels and joins evidence.
+_EXPECTED_OF_REGION = {"labels": ("node.labels.released",), "evidence": ("node.evidence.released",)}
+_EXPECTED_OF_LINE = {"steps": ("node.line.model_adopted", "node.budget.charged")}
+_LINE_STEPS = "line_"
 # Lists of single steps are cut here: a run of a line has many rounds.
 MAXIMUM_ACTS = 2_000
 
@@ -131,7 +133,8 @@ def _shown(act: Act, checkpoints: CheckpointsHere) -> dict[str, Any]:
 
 def _missing(parts: Mapping[str, Sequence[Act]], programs: Sequence[str]) -> list[str]:
     """Return the types of record that a run has and this one has not; "program" where no record names the program's hash."""
-    absent = [
-        kind for name, kinds in _EXPECTED.items() for kind in kinds if all(act.type != kind for act in parts[name])
-    ]
+    of_line = any(act.step.startswith(_LINE_STEPS) for act in parts["steps"])
+    expected = (_EXPECTED, _EXPECTED_OF_LINE if of_line else _EXPECTED_OF_REGION)
+    wanted = [(name, kind) for table in expected for name, kinds in table.items() for kind in kinds]
+    absent = [kind for name, kind in wanted if all(act.type != kind for act in parts[name])]
     return absent if programs else [*absent, "program"]

@@ -86,7 +86,7 @@ class OpenedRecords:
         if not path.is_file():
             raise DoudiError("opened.missing", "no records were opened here yet", "Run `doudi audit open` first.")
         try:
-            opened = cls(path, sqlite3.connect(f"file:{path.absolute()}?mode=ro", uri=True, isolation_level=None))
+            opened = cls(path, sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None))
             opened._require(None)
         except sqlite3.Error:
             raise _unreadable() from None

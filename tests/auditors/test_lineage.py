@@ -108,6 +108,18 @@ def test_a_run_that_the_coordinator_left_out_shows_what_the_departments_say(told
     assert document["parts"]["approvals"]
 
 
+def test_a_run_of_a_line_is_held_against_what_a_line_has(tmp_path):
+    story = Story(tmp_path / "log")
+    of_run = {"run": "run-0500", "attempt": 1, "project": "tax-line"}
+    story.act("step.started", "tax", **of_run, step="line_update", round=1, hashes={"program": digest("program")})
+    story.act("step.answered", "tax", **of_run, step="line_update", round=1)
+    story.act("budget.charged", "tax", **of_run, counts={"round": 1, "steps": 8})
+    story.world.publish()
+    document = lineage((story, story.opened(tmp_path)), "run-0500")
+    assert "node.line.model_adopted" in document["missing"]
+    assert not {"node.labels.released", "node.evidence.released", "node.budget.charged"} & set(document["missing"])
+
+
 def test_an_unknown_run_says_how_to_find_one(told):
     with pytest.raises(DoudiError, match=r"lineage\.unknown_run.*--kind run\.created"):
         lineage(told, "run-9999")
