@@ -161,10 +161,16 @@ def _note_step(run: RunAccount, act: Act, intents: dict[_Key, Act]) -> None:
             # Two intents in a row: the first has no outcome of its own.
             run.unknown.append(_open_step(before, stated=False))
         intents[key] = act
-    elif outcome in _OUTCOMES:
+    elif outcome in _OUTCOMES and not _is_of_another_request(act, intents.get(key)):
         intent = intents.pop(key, None)
         if outcome == "unknown":
             run.unknown.append(_open_step(intent or act, stated=True))
+
+
+def _is_of_another_request(outcome: Act, intent: Act | None) -> bool:
+    """Return whether a refusal is of another request for the step that is being computed: then it is not the intent's outcome."""
+    asked = outcome.hashes.get("request")
+    return intent is not None and asked is not None and intent.hashes.get("request", asked) != asked
 
 
 def _open_step(act: Act, *, stated: bool) -> OpenStep:

@@ -294,6 +294,29 @@ def test_two_intents_in_a_row_leave_one_outcome_unknown(tmp_path):
     assert [step["index"] for step in run["unknown"]] == [1]
 
 
+def test_the_refusal_of_another_request_is_not_the_outcome_of_the_step(tmp_path):
+    world = LedgerWorld(tmp_path / "log")
+    of_run = {"run": "run-1", "attempt": 1, "step": "train"}
+    started = Record("node.step.started", world.now, **of_run, project="winter-aid", hashes={"request": "aa" * 32})
+    refused = Record(
+        "node.step.refused", world.now, **of_run, code="step.different_request", hashes={"request": "bb" * 32}
+    )
+    world.add(
+        COORDINATOR, [Record("run.started", world.now, run="run-1"), Record("run.finished", world.now, run="run-1")]
+    )
+    world.add("tax", [started, refused])
+    for outcome, unknown in (
+        (None, 1),
+        (Record("node.step.refused", world.now, **of_run, hashes={"request": "aa" * 32}), 0),
+    ):
+        if outcome is not None:
+            world.add("tax", [outcome])
+        home, opened = opened_of(world, tmp_path / "audit")
+        opened.close()
+        (run,) = document_of(home)["runs"]["newest"]
+        assert len(run["unknown"]) == unknown
+
+
 def test_every_type_number_and_hash_of_a_record_has_its_title_in_both_languages():
     counts, hashes = set(), set()
     for kind in RECORD_TYPES.values():
