@@ -50,8 +50,9 @@ class CoordinatorServer:
         self.card = CentreCard.parse((self.officer / CENTRE_CARD_FILE).read_bytes())
         self.client = CoordinatorClient(self.url, self.officer / CA_FILE, "centre", self.api_key)
         self._list: SignedRevocationList | None = None
+        self._app = create_app(config, register_flower_node=lambda _name, _key: None)
         settings = uvicorn.Config(
-            create_app(config, register_flower_node=lambda _name, _key: None),
+            self._app,
             ssl_certfile=str(config.path(config.tls_certificate_file)),
             ssl_keyfile=str(config.path(config.tls_key_file)),
             access_log=False,
@@ -110,5 +111,7 @@ class CoordinatorServer:
     def close(self) -> None:
         """End the server and wait for it."""
         self.client.close()
+        # Nodes that wait for the log are answered now, and not when they have waited for long enough.
+        self._app.state.context.ledger.notifier.close()
         self._server.should_exit = True
         self._thread.join(START_TIMEOUT_S)
