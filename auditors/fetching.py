@@ -25,6 +25,7 @@ from auditors.store import (
     MAXIMUM_PAGE_BYTES,
     STATE,
     TERMS,
+    TIMESTAMPS,
     WITNESSED,
     Store,
 )
@@ -33,6 +34,7 @@ from crypto.checkpoint import MAX_NOTE_BYTES, Checkpoint, parse_checkpoint, pars
 from crypto.errors import DoudiError
 from crypto.merkle import HASH_BYTES
 from crypto.tiles import TILE_HEIGHT, TILE_WIDTH, bundles_of, entries_path, tile_path, tiles_of
+from crypto.timestamps import MAXIMUM_RESPONSE_BYTES
 from policies.contracts.base import MAXIMUM_DOCUMENT_BYTES
 from policies.contracts.ledger.placed import PAGE_BATCHES, page_path
 from policies.contracts.ledger.terms import SignedLedgerTerms
@@ -79,7 +81,7 @@ def fetch(
         # The log grew between two questions.
         newest, data = witnessed
     terms = _copy_terms(source, store)
-    batches = _batches(source)
+    batches, stamped = _summary(source)
     files = 0
     if newest.size >= before:
         # (2)
@@ -90,6 +92,8 @@ def fetch(
         _keep_note(store, *witnessed)
         if witnessed[0].size >= _size_of(store, WITNESSED):
             store.write(WITNESSED, witnessed[1])
+    if stamped and not store.has(f"{TIMESTAMPS}/{stamped}"):
+        _copy_timestamp(source, store, stamped)
     # (4)
     if newest.size >= before:
         store.write(CHECKPOINT, data)
@@ -136,15 +140,31 @@ def _copy_terms(source: LogSource, store: Store) -> int:
     return number
 
 
-def _batches(source: LogSource) -> int:
+def _summary(source: LogSource) -> tuple[int, int]:
+    """Return the number of batches, and the size of the newest checkpoint with a time stamp, 0 for none."""
     data = source.get("summary", _MAXIMUM_SUMMARY_BYTES)
     try:
-        batches = json.loads(data or b"")["batches"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        batches = None
-    if type(batches) is not int or not 0 <= batches < 2**63:
+        found = json.loads(data or b"")
+        numbers = found["batches"], found.get("timestamped_size", 0)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        numbers = None, None
+    batches, stamped = numbers
+    if type(batches) is not int or type(stamped) is not int or not 0 <= min(numbers) <= max(numbers) < 2**63:
         raise DoudiError("log.bad_answer", "the log's summary has the wrong form", "Check --url.")
-    return batches
+    return batches, stamped
+
+
+def _copy_timestamp(source: LogSource, store: Store, size: int) -> None:
+    """Copy a time stamp and the checkpoint that it is about, if the log gives both: it proves something only beside it."""
+    note = source.get(f"checkpoint/{size}", MAX_NOTE_BYTES)
+    token = source.get(f"{TIMESTAMPS}/{size}", MAXIMUM_RESPONSE_BYTES)
+    if note is None or token is None:
+        return
+    checkpoint = _read_note(note)
+    if checkpoint.size != size:
+        raise DoudiError("log.bad_answer", "what the log gives for a checkpoint is another one")
+    _keep_note(store, checkpoint, note)
+    store.write(f"{TIMESTAMPS}/{size}", token)
 
 
 def _copy_files(source: LogSource, store: Store, size: int, batches: int, progress: ProgressOf) -> int:

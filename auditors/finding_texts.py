@@ -37,6 +37,14 @@ FINDING_TEXTS: dict[str, tuple[str, str]] = {
         "from this entry on neither entries nor hashes are there, of {size} in all; what follows was not judged",
         "从该记录起，记录与哈希均缺失（共 {size} 条）；其后未作核验",
     ),
+    "finding.timestamp.unjudged": (
+        "the checkpoint of size {size} carries a time stamp; give the authority's certificate with --timestamp-roots to judge it",
+        "大小为 {size} 的检查点带有时间戳；请用 --timestamp-roots 指定时间戳机构的证书以核验",
+    ),
+    "finding.timestamp.wrong": (
+        "the time stamp of the checkpoint of size {size} is not the trusted authority's, or is about other data",
+        "大小为 {size} 的检查点的时间戳不是可信机构签发，或对应其他数据",
+    ),
     "finding.proof.not_in_log": (
         "the entry is not number {index} of the log's tree of {size}",
         "该记录不是日志（大小 {size}）中的第 {index} 条",

@@ -5,6 +5,7 @@
 | checkpoint, witnessed | the newest published checkpoint, and the newest one that a quorum cosigned, as they were served |
 | checkpoints/<size> | every checkpoint that a visit saw; `<size>.fork-<hash>`: another one of the same size |
 | terms/<number> | the log's terms |
+| timestamps/<size> | what a time stamping authority said about the checkpoint of that size, where one was asked |
 | tile/<L>/<N>, tile/entries/<N> | C2SP tlog-tiles; at the right edge `.p/<width>` |
 | batches/<N> | pages of 256 placed batches; at the right edge `.p/<width>` |
 | state.json | what the visits saw |
@@ -37,6 +38,7 @@ CHECKPOINT = "checkpoint"
 WITNESSED = "witnessed"
 CHECKPOINTS = "checkpoints"
 TERMS = "terms"
+TIMESTAMPS = "timestamps"
 STATE = "state.json"
 MAXIMUM_BUNDLE_BYTES = TILE_WIDTH * (2 + MAX_ENTRY_BYTES)
 MAXIMUM_PAGE_BYTES = 1 + PAGE_BATCHES * (512 + MAX_AUDITORS * (AUDITOR_ID_BYTES + WRAP_BYTES))
@@ -124,6 +126,11 @@ class Store:
         found = [path.name for path in (self.folder / CHECKPOINTS).glob("[0-9]*")]
         sized = [(int(name.partition(".")[0]), name) for name in found if _NUMBER.fullmatch(name.partition(".")[0])]
         return [f"{CHECKPOINTS}/{name}" for _, name in sorted(sized)]
+
+    def timestamp_sizes(self) -> list[int]:
+        """Return the sizes of the checkpoints for which a time stamp is in the mirror, in order."""
+        names = [path.name for path in (self.folder / TIMESTAMPS).glob("[0-9]*")]
+        return sorted(int(name) for name in names if _NUMBER.fullmatch(name))
 
     def terms_numbers(self) -> list[int]:
         """Return the numbers of the terms that are in the mirror, in order."""

@@ -29,6 +29,7 @@ from coordinator.idempotency import KeysAtWork
 from coordinator.ledger import api as ledger_api
 from coordinator.ledger import keeping_api, log_api
 from coordinator.ledger.parts import open_ledger
+from coordinator.ledger.timestamping import Timestamper
 from coordinator.openapi import describe, operation_id
 from coordinator.parties import api as parties_api
 from coordinator.parties.authentication import Authenticated
@@ -114,7 +115,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        housekeeping = asyncio.create_task(_keep_house(context))
+        stamper = Timestamper(engine, config.home, config.ledger, clock)
+        housekeeping = asyncio.create_task(_keep_house(context, stamper))
         ledger.thread.start()
         if supervisor is not None:
             supervisor.start()
@@ -201,13 +203,14 @@ def _no_superlink(_name: str, _public_key: str) -> None:
     raise DoudiError("flower.unreachable", "no SuperLink is configured", "Start the SuperLink and repeat.")
 
 
-async def _keep_house(context: AppContext) -> None:
+async def _keep_house(context: AppContext, stamper: Timestamper) -> None:
     """End what waits too long, for as long as the API runs."""
     while True:
         await asyncio.sleep(HOUSEKEEPING_INTERVAL_S)
         with suppress(OperationalError):
             # A busy database is tried again at the next turn.
             await asyncio.to_thread(_end_overdue, context)
+            await asyncio.to_thread(stamper.stamp_if_due)
 
 
 def _end_overdue(context: AppContext) -> None:

@@ -10,6 +10,7 @@ from auditors.cli.options import DEFAULT_HOME, AsJson, HomeOption, console, open
 from auditors.cli.showing import progress_of, show_findings
 from auditors.verification.verifier import DAY_S, Verification, verify_store
 from command_line.console import ending_with_code, show_time
+from command_line.documents import read_document_bytes
 
 app = typer.Typer()
 FromDepartment = Annotated[
@@ -28,6 +29,9 @@ def verify(
     from_department: FromDepartment = None,
     full: Annotated[bool, typer.Option(help="use nothing of the last verification")] = False,
     max_age_s: Annotated[int, typer.Option(min=1, help="allowed age of the witnesses' word at the visit")] = DAY_S,
+    timestamp_roots: Annotated[
+        Path | None, typer.Option(help="certificates of the time stamping authority, PEM, from the authority itself")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Verify the mirror: terms, checkpoints, witnesses, tree, tiles, batches, history. Offline.
@@ -37,7 +41,12 @@ def verify(
     opened = open_home(home)
     with progress_of("progress.verify") as step:
         result = verify_store(
-            opened, department_files=from_department or [], full=full, max_age_s=max_age_s, progress=step
+            opened,
+            department_files=from_department or [],
+            full=full,
+            max_age_s=max_age_s,
+            timestamp_roots=None if timestamp_roots is None else read_document_bytes(timestamp_roots),
+            progress=step,
         )
     facts = verification_facts(result)
     if as_json:
@@ -63,6 +72,7 @@ def verification_facts(result: Verification) -> dict[str, Any]:
         "witnesses": len(witnessed.times) if witnessed else 0,
         "witnessed_at": show_time(witnessed.witnessed_at(chain.newest) if witnessed and chain else None),
         "visited_at": show_time(result.visited_at or None),
+        "stamped": {str(size): show_time(at) for size, at in result.stamped.items()},
         "count": len(result.findings),
         "exit": result.exit_code,
         "full": result.full,

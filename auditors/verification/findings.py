@@ -138,6 +138,8 @@ CODES: Mapping[str, FindingExit] = {
     "witness.other_key": FindingExit.WITNESSES,
     "witness.too_few": FindingExit.WITNESSES,
     "witness.unknown_line": FindingExit.WITNESSES,
+    "timestamp.unjudged": FindingExit.WITNESSES,
+    "timestamp.wrong": FindingExit.WITNESSES,
     # A past that changed.
     "history.fork": FindingExit.HISTORY,
     "history.newer": FindingExit.HISTORY,

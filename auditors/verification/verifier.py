@@ -9,13 +9,14 @@
 (7) History: the tree contains every checkpoint that was seen before: at the last verification, at any visit, by a department; two
     different ones of one size are a fork.
 (8) Age: witnesses had cosigned lately when the log was visited.
+(9) Time stamps: an authority outside of the log said when a checkpoint existed, where one is used.
 
 A pass goes on from what was verified last, and becomes a full one wherever that cannot be confirmed.
 """
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from auditors.home import Home
@@ -26,6 +27,7 @@ from auditors.verification.checkpoints import SeenCheckpoint, require_growing_ke
 from auditors.verification.findings import FindingExit, Findings, Severity, exit_code_of
 from auditors.verification.passes import ProgressOf, run_pass
 from auditors.verification.state import VerifiedState, load_state, save_state
+from auditors.verification.timestamps import verify_timestamps
 from auditors.visits import StoreState
 from crypto.checkpoint import MAX_NOTE_BYTES, Checkpoint, Note, parse_note
 from crypto.errors import DoudiError
@@ -51,6 +53,7 @@ class Verification:
     signatures_s: float = 0.0
     signatures: int = 0
     visited_at: int = 0
+    stamped: dict[int, int] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -64,10 +67,12 @@ def verify_store(
     department_files: Sequence[Path] = (),
     full: bool = False,
     max_age_s: int = DAY_S,
+    timestamp_roots: bytes | None = None,
     progress: ProgressOf = lambda done, total: None,
 ) -> Verification:
     """Return what the verification of an auditor's mirror finds, and keep what was verified for the next one.
 
+    `timestamp_roots`: certificates of the time stamping authority, PEM.
     `full`: use nothing of the last one. `max_age_s`: of the newest cosignatures at the time of the visit, while nothing waits for
     newer ones. Raises `audit.no_card` without the centre's card, `audit.not_fetched` without a visit, "file.unwritable".
     """
@@ -110,6 +115,7 @@ def verify_store(
     history.compare_same_size((*seen, *within), findings)
     history.compare_visits(visits, findings)
     _check_age(result, newest, chain.newest, max_age_s)  # (8)
+    result.stamped = verify_timestamps(store, timestamp_roots, findings)  # (9)
     result.batches, result.entries = done.batches.number, done.entries
     result.signatures_s, result.signatures = done.signatures_s, done.signatures
     # What shows a changed past is found again each time, so nothing is kept that would pass over it.

@@ -51,12 +51,16 @@ LevelPath = Annotated[str, Path(max_length=64, description="level of the tile, 0
 
 
 class SummaryView(BaseModel):
-    """How far the log is. `size`, `batches`: in the newest checkpoint; `witnessed_size`: of the newest witnessed one."""
+    """How far the log is. `size`, `batches`: in the newest checkpoint; `witnessed_size`: of the newest witnessed one.
+
+    `timestamped_size`: of the newest checkpoint with an authority's time stamp, 0 for none.
+    """
 
     size: int
     batches: int
     terms: int
     witnessed_size: int
+    timestamped_size: int
 
 
 Answers = dict[int | str, dict[str, Any]]

@@ -6,11 +6,11 @@ Whoever serves these must have asked the rules who may read which. Nothing here 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from coordinator.ledger.cosigning import cosigned_note
-from coordinator.ledger.models import LedgerBatchRow, LedgerCheckpointRow, LedgerPlaceRow
+from coordinator.ledger.models import LedgerBatchRow, LedgerCheckpointRow, LedgerPlaceRow, LedgerTimestampRow
 from coordinator.ledger.terms_store import newest_terms
 from coordinator.ledger.tile_store import stored_reader, tile_data
 from coordinator.paging import Order, PageRequest, Slice, parse_cursor, write_cursor
@@ -30,12 +30,13 @@ _NEWEST_FIRST = Order("newest_ledger_entries", (LedgerPlaceRow.first_index,), ne
 
 @dataclass(frozen=True)
 class Summary:
-    """How far the log is: in its newest published checkpoint, and in its newest witnessed one."""
+    """How far the log is: in its newest published checkpoint, its newest witnessed one, and the newest with a time stamp."""
 
     size: int
     batches: int
     terms: int
     witnessed_size: int
+    timestamped_size: int
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,14 @@ def checkpoint_of_size(session: Session, size: int) -> Note:
 def summary(session: Session) -> Summary:
     """Return how far the log is. Raises `ledger.not_set_up`."""
     size = published_size(session)
-    return Summary(size, batches_within(session, size), newest_terms(session).number, published_size(session, True))
+    stamped = session.scalar(select(func.max(LedgerTimestampRow.size)))
+    return Summary(
+        size,
+        batches_within(session, size),
+        newest_terms(session).number,
+        published_size(session, True),
+        int(stamped or 0),
+    )
 
 
 def batches_within(session: Session, size: int) -> int:

@@ -5,6 +5,7 @@ import shutil
 import pytest
 from coordinator_world import public
 from ledger_hands import Hands
+from timestamp_authority import TimestampAuthority
 
 from auditors.checking import check_proof
 from auditors.fetching import fetch
@@ -15,6 +16,7 @@ from auditors.proofs import make_proof
 from auditors.terms_chain import verify_terms
 from auditors.verification.findings import Findings, Severity
 from auditors.verification.verifier import verify_store
+from coordinator.ledger.timestamping import Timestamper
 from crypto.canonical import canonical_json
 from policies.contracts.cards import CentreCard
 
@@ -105,3 +107,27 @@ def test_destroyed_wraps_are_stated_to_whoever_fetches_afterwards(hands, world, 
     hands.witness()
     fetch(log, home.store, "https://coordinator", int(world.now))
     assert {code for code, _ in serious(verify_store(home))} == {"batch.wraps_destroyed"}
+
+
+def test_a_time_stamp_is_fetched_and_judged_with_the_authoritys_own_certificate(world, hands, home, tmp_path):
+    authority, stranger = (TimestampAuthority(tmp_path, name) for name in ("authority", "stranger"))
+    size = hands.witness()
+    (world.config.home / "authority.pem").write_bytes(authority.root)
+    settings = world.config.ledger.model_copy(
+        update={"timestamp_authority_url": "https://authority", "timestamp_certificates_file": "authority.pem"}
+    )
+    assert Timestamper(world.engine, world.config.home, settings, lambda: world.now, authority.answer).stamp_if_due()
+    hands.witness()
+    fetch(CoordinatorLog(hands, world.token("centre", "auditor")), home.store, "https://coordinator", int(world.now))
+    assert home.store.timestamp_sizes() == [size]
+    assert list(verify_store(home, timestamp_roots=authority.root).stamped) == [size]
+    assert serious(verify_store(home, timestamp_roots=stranger.root)) == [("timestamp.wrong", f"timestamps/{size}")]
+    unjudged = verify_store(home)
+    assert serious(unjudged) == []
+    assert unjudged.findings.has("timestamp.unjudged")
+    place = home.store.folder / f"timestamps/{size}"
+    token = bytearray(place.read_bytes())
+    token[len(token) // 2] ^= 1
+    place.write_bytes(token)
+    result = verify_store(home, timestamp_roots=authority.root)
+    assert (serious(result), result.exit_code) == ([("timestamp.wrong", f"timestamps/{size}")], 12)
