@@ -1,10 +1,14 @@
-"""The thread that places and publishes what others recorded: the run's children and the host's commands hold no log key."""
+"""The thread that places and publishes what others recorded: the run's children and the host's commands hold no log key.
+
+When nothing waits it makes the marks that lists are narrowed by.
+"""
 
 import logging
 import threading
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from coordinator.ledger.marks import Marker
 from coordinator.ledger.sequencer import Sequencer
 from crypto.errors import DoudiError
 
@@ -17,8 +21,8 @@ log = logging.getLogger("doudi.ledger")
 class SequencerThread:
     """Looks every 100 ms, and at once after `notify`. It outlives every error of the database and tries again."""
 
-    def __init__(self, sequencer: Sequencer, pause_s: float = PAUSE_S) -> None:
-        self._sequencer, self._pause_s = sequencer, pause_s
+    def __init__(self, sequencer: Sequencer, marker: Marker | None = None, pause_s: float = PAUSE_S) -> None:
+        self._sequencer, self._marker, self._pause_s = sequencer, marker, pause_s
         self._wake, self._ending = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -49,7 +53,9 @@ class SequencerThread:
             try:
                 if self._sequencer.is_behind():
                     self._sequencer.advance()
-                pause_s = self._pause_s
+                # One portion at a time: what was recorded meanwhile comes first.
+                more = self._marker is not None and self._marker.mark()
+                pause_s = 0 if more else self._pause_s
             except (SQLAlchemyError, DoudiError) as error:
                 # The thread's outermost border. Everything recorded is durable in the outbox; nothing is witnessed meanwhile, so
                 # no run goes on. Values stay out of the log.

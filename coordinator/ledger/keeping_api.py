@@ -51,7 +51,7 @@ class CheckpointView(BaseModel):
 
 
 class WitnessView(BaseModel):
-    """A witness of the terms in force: the checkpoint that it cosigned last of late, and when by its own clock; else null."""
+    """A witness of the terms in force: the largest checkpoint that it cosigned, and when by its own clock; null for none."""
 
     department: str
     size: int | None

@@ -147,6 +147,7 @@ class LedgerCosignatureRow(Base):
     """A witness's newest cosignature of one checkpoint, verified when it came."""
 
     __tablename__ = "ledger_cosignatures"
+    __table_args__ = (Index("ix_ledger_cosignatures_department", "department", "size"),)
 
     size: Mapped[int] = mapped_column(
         BigInteger,
@@ -175,6 +176,27 @@ class LedgerTimestampRow(Base):
     token: Mapped[bytes] = mapped_column(LargeBinary, comment="the authority's answer, DER")
 
 
+class LedgerMarkRow(Base):
+    """Which batches hold an entry of a producer, a type, a grant: what narrows lists of headers. Made by `marks`.
+
+    Derived and no proof of anything: a list that is not narrowed shows what a missing mark hides.
+    """
+
+    __tablename__ = "ledger_marks"
+    __table_args__ = (
+        CheckConstraint("first_index >= 0", name="first_index"),
+        # Its key is all of it, so on SQLite the table is its own index.
+        {"sqlite_with_rowid": False},
+    )
+
+    mark: Mapped[str] = mapped_column(
+        String(80), primary_key=True, comment="what is held, for example type:run.created"
+    )
+    first_index: Mapped[int] = mapped_column(
+        BigInteger, primary_key=True, autoincrement=False, comment="index of the batch's first entry in the log"
+    )
+
+
 def _table(model: type[Base]) -> Table:
     if not isinstance(model.__table__, Table):
         raise TypeError("a model stands for more than a table")
@@ -188,3 +210,4 @@ PLACES = _table(LedgerPlaceRow)
 TILES = _table(LedgerTileRow)
 HEAD = _table(LedgerHeadRow)
 TERMS = _table(LedgerTermsRow)
+MARKS = _table(LedgerMarkRow)

@@ -10,6 +10,7 @@ from coordinator.grants.keys import CentreKeys
 from coordinator.ledger.background import SequencerThread
 from coordinator.ledger.former_events import take_over
 from coordinator.ledger.founding import import_founding_terms, load_log_key
+from coordinator.ledger.marks import Marker
 from coordinator.ledger.notifier import MOST, Notifier
 from coordinator.ledger.sequencer import Sequencer
 from coordinator.ledger.settings import LedgerSettings
@@ -48,4 +49,4 @@ def open_ledger(
     take_over(engine, clock)
     notifier = Notifier(most_waiting)
     sequencer.subscribe(notifier.notify)
-    return Ledger(sequencer, SequencerThread(sequencer), notifier)
+    return Ledger(sequencer, SequencerThread(sequencer, Marker(engine)), notifier)

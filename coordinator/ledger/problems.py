@@ -82,6 +82,12 @@ PROBLEMS: Mapping[str, Problem] = {
         422, "Too many proofs", "At most 500 proofs are made at once.", "Ask for them in portions."
     ),
     "ledger.unknown_batch": Problem(404, "Unknown batch", "The ledger has no batch with this id.", "Check the id."),
+    "ledger.unknown_entry": Problem(
+        404,
+        "Unknown entry",
+        "The newest checkpoint of the log covers no entry with this number.",
+        "Choose a smaller one.",
+    ),
     "ledger.no_timestamp": Problem(
         404, "No time stamp", "This checkpoint has no time stamp.", "Take a checkpoint that has one."
     ),

@@ -1,4 +1,4 @@
-"""How the ledger is, for the centre and auditors: how much waits, which checkpoints there are, who cosigned lately.
+"""How the ledger is, for the centre and auditors: how much waits, which checkpoints there are, who cosigned what last.
 
 Counts, times and names of parties. What it says is the coordinator's word; what proves it stands under `/log/`.
 """
@@ -6,16 +6,14 @@ Counts, times and names of parties. What it says is the coordinator's word; what
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from coordinator.ledger import log_reader
 from coordinator.ledger.log_head import read_head
 from coordinator.ledger.models import LedgerCheckpointRow, LedgerCosignatureRow, LedgerOutboxRow
 from coordinator.ledger.terms_store import newest_terms
+from coordinator.parties.models import PartyRow
 from policies.contracts.ledger.terms import LedgerTerms
-
-# A witness that cosigned none of so many checkpoints counts as away.
-_RECENT_CHECKPOINTS = 500
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class CheckpointState:
 
 @dataclass(frozen=True)
 class WitnessState:
-    """A witness of the terms in force, with its last cosignature of late: of which size, and when by its own clock."""
+    """A witness of the terms in force, with its newest cosignature: of which size, and when by its own clock."""
 
     department: str
     size: int | None
@@ -67,20 +65,17 @@ def _checkpoint(session: Session, size: int) -> CheckpointState | None:
 
 
 def _witnesses(session: Session, terms: LedgerTerms) -> tuple[WitnessState, ...]:
-    recent = select(LedgerCheckpointRow.size).order_by(LedgerCheckpointRow.size.desc()).limit(_RECENT_CHECKPOINTS)
-    newest = (
-        select(LedgerCosignatureRow.department, func.max(LedgerCosignatureRow.size).label("size"))
-        .where(LedgerCosignatureRow.size.in_(recent))
-        .group_by(LedgerCosignatureRow.department)
-        .subquery()
+    # Two looks into the index for each department, however many checkpoints there are; a join would read every cosignature.
+    row = aliased(LedgerCosignatureRow)
+    largest = select(func.max(row.size)).where(row.department == PartyRow.name).scalar_subquery()
+    newest = select(PartyRow.name, largest.label("size")).subquery()
+    time_s = select(LedgerCosignatureRow.time).where(
+        LedgerCosignatureRow.size == newest.c.size, LedgerCosignatureRow.department == newest.c.name
     )
     rows = session.execute(
-        select(LedgerCosignatureRow.department, LedgerCosignatureRow.size, LedgerCosignatureRow.time).join(
-            newest,
-            (newest.c.department == LedgerCosignatureRow.department) & (newest.c.size == LedgerCosignatureRow.size),
-        )
+        select(newest.c.name, newest.c.size, time_s.scalar_subquery()).where(newest.c.size.is_not(None))
     )
-    found = {row.department: (row.size, row.time) for row in rows}
+    found = {name: (size, at) for name, size, at in rows}
     return tuple(
         WitnessState(witness.department, *found.get(witness.department, (None, None))) for witness in terms.witnesses
     )
