@@ -70,7 +70,10 @@ class Auditor:
         return found_ledger(home, settings, approval_key, [self.card], ORIGIN, now_s)
 
     def records(self, engine: Engine, ledgers_own: bool = False) -> list[Recorded]:
-        """Return everything recorded in a database, oldest first; what is about the ledger itself only if asked for."""
+        """Return everything recorded in a database, oldest first; what is about the ledger itself only if asked for.
+
+        Batches whose keys were destroyed are left out, unless they were opened before.
+        """
         with read(engine) as session:
             origin = newest_terms(session).origin
             rows = session.execute(
@@ -80,6 +83,8 @@ class Auditor:
             ).all()
         found = []
         for batch_id, producer, wraps, entries in rows:
+            if batch_id not in self._opened and wraps is None:
+                continue
             if batch_id not in self._opened:
                 self._opened[batch_id] = self._open(origin, producer, batch_id, wraps, entries)
             found += [(producer, record) for record in self._opened[batch_id]]

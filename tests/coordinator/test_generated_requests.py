@@ -15,6 +15,7 @@ from coordinator_world import LEAD, PROJECT, documented
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
+from ledger_hands import Hands
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core import NOT_SET
@@ -50,6 +51,9 @@ class Sender:
     def __init__(self, world, principal):
         run = world.scheduled_run()
         world.start_run()
+        hands = Hands(world)
+        hands.name_witnesses()
+        size = hands.advance()
         self._world = world
         self._party = principal if principal in ("centre", LEAD) else None
         self._role = {"officer": "centre_officer", "auditor": "auditor"}.get(principal)
@@ -57,6 +61,7 @@ class Sender:
         world.token("tax", "department_it")
         # Names that exist; made-up ones would only ever be unknown.
         self._known = {"project_id": PROJECT, "run_id": run["run_id"], "department": "tax", "number": 1}
+        self._known |= {"size": size, "level": "0", "path": f"000.p/{size}"}
         self.answers = Counter()
 
     def begin(self):
