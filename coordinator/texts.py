@@ -97,6 +97,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "no auditor was appointed: keys of a first one are in {folder}; appoint one with `doudi centre ledger add-auditor CARD` and remove this one",
         "尚未任命审计员：首任审计员的密钥已建立在 {folder}；请用 `doudi centre ledger add-auditor 名片` 任命审计员，并移除此项",
     ),
+    "ledger.exported": (
+        "copied to {folder}: {size} entries in {batches} batches, witnessed up to {witnessed_size}, terms {terms}",
+        "已导出到 {folder}：{batches} 个批次共 {size} 条记录，见证至第 {witnessed_size} 条，条款 {terms}",
+    ),
     "ledger.key_rotated": (
         "new log key {log_key}, written to {file}. Next: restart the coordinator; carry the file to the officer's device and run doudi centre ledger renew-terms --log-key log.pub",
         "新的账本密钥 {log_key}，已写入 {file}。下一步：重启协调端；将该文件带到管理员设备上，运行 doudi centre ledger renew-terms --log-key log.pub",

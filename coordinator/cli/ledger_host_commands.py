@@ -1,11 +1,17 @@
-"""`doudi centre ledger found | rotate-key`: on the coordinator's host, where the log's key lies."""
+"""`doudi centre ledger found | rotate-key | export`: on the coordinator's host, where the log and its key lie."""
 
 import os
+import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console as Terminal
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from command_line.console import ending_with_code, note
 from command_line.documents import read_document_bytes, write_atomically
@@ -85,6 +91,42 @@ def rotate_key(home: Home, as_json: AsJson = False) -> None:
     write_atomically(path, public.encode() + b"\n")
     write_atomically(config.path(config.ledger.log_key_file), key.hex().encode())
     console.fact("ledger.key_rotated", {"file": str(path), "log_key": public, "former": former}, as_json=as_json)
+
+
+@app.command()
+@ending_with_code
+def export(
+    home: Home,
+    out: Annotated[
+        Path, typer.Option(help="folder for the copy; one that holds an earlier copy is brought up to date")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Write a copy of the log to carry to auditors who are not on this network; they read it with `doudi audit fetch --from`.
+
+    It holds what `/log/` serves: sealed entries, hashes, checkpoints, terms. Runs beside the coordinator.
+    """
+    from coordinator.db.session import open_engine, read, require_known_schema
+    from coordinator.ledger.exporting import export_log
+
+    config = load_config(home)
+    engine = open_engine(config.resolved_database_url)
+    try:
+        require_known_schema(engine)
+        with read(engine) as session, _progress() as step:
+            summary = export_log(session, out.absolute(), step)
+    finally:
+        engine.dispose()
+    console.fact("ledger.exported", {"folder": str(out), **asdict(summary)}, as_json=as_json)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on stderr while it is a terminal."""
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Terminal(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _public_key_file(config: CoordinatorConfig) -> Path:

@@ -7,6 +7,7 @@ from coordinator_world import public
 from ledger_hands import Hands
 from timestamp_authority import TimestampAuthority
 
+from auditors.carried_copy import CarriedCopy
 from auditors.checking import check_proof
 from auditors.fetching import fetch
 from auditors.home import Cards, Home
@@ -16,8 +17,11 @@ from auditors.proofs import make_proof
 from auditors.terms_chain import verify_terms
 from auditors.verification.findings import Findings, Severity
 from auditors.verification.verifier import verify_store
+from coordinator.db.session import read
+from coordinator.ledger.exporting import export_log
 from coordinator.ledger.timestamping import Timestamper
 from crypto.canonical import canonical_json
+from crypto.errors import DoudiError
 from policies.contracts.cards import CentreCard
 
 
@@ -131,3 +135,48 @@ def test_a_time_stamp_is_fetched_and_judged_with_the_authoritys_own_certificate(
     place.write_bytes(token)
     result = verify_store(home, timestamp_roots=authority.root)
     assert (serious(result), result.exit_code) == ([("timestamp.wrong", f"timestamps/{size}")], 12)
+
+
+def export(world, folder):
+    with read(world.engine, lambda: world.now) as session:
+        return export_log(session, folder)
+
+
+def test_a_carried_copy_is_read_as_the_log_itself(world, hands, home, tmp_path):
+    hands.submit(hands.sealed("tax", 3))
+    size = hands.witness()
+    assert export(world, tmp_path / "copy").size == size
+    fetched = fetch(CarriedCopy(tmp_path / "copy"), home.store, "", int(world.now))
+    assert (fetched.visit.size, fetched.visit.witnessed) == (size, size)
+    assert serious(verify_store(home)) == []
+    # The next copy goes into the same folder, and brings what is new.
+    hands.submit(hands.sealed("tax", 400))
+    again = hands.witness()
+    export(world, tmp_path / "copy")
+    fetch(CarriedCopy(tmp_path / "copy"), home.store, "", int(world.now))
+    result = verify_store(home)
+    assert (serious(result), result.newest.size) == ([], again)
+
+
+def test_a_copy_that_was_changed_on_the_way_is_found_out(world, hands, home, tmp_path):
+    size = hands.witness()
+    export(world, tmp_path / "copy")
+    bundle = next((tmp_path / "copy/tile/entries").rglob(str(size % 256)))
+    data = bytearray(bundle.read_bytes())
+    data[len(data) // 2] ^= 1
+    bundle.write_bytes(data)
+    fetch(CarriedCopy(tmp_path / "copy"), home.store, "", int(world.now))
+    assert verify_store(home).exit_code == 10
+
+
+def test_a_folder_that_is_no_copy_is_refused(tmp_path):
+    with pytest.raises(DoudiError) as refused:
+        CarriedCopy(tmp_path)
+    assert refused.value.code == "file.unreadable"
+
+
+def test_nothing_is_exported_before_there_is_a_checkpoint(world, tmp_path):
+    with pytest.raises(DoudiError) as refused:
+        export(world, tmp_path / "copy")
+    assert refused.value.code == "ledger.nothing_published"
+    assert not (tmp_path / "copy").exists()
