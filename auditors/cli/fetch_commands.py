@@ -18,19 +18,17 @@ from crypto.errors import DoudiError
 
 app = typer.Typer()
 
-Url = Annotated[
-    str | None, typer.Option("--url", help="the coordinator's address, for example https://centre.example:8443")
-]
-CaFile = Annotated[Path | None, typer.Option("--ca", help="the centre's certificate authority, ca.crt")]
-TokenFile = Annotated[Path | None, typer.Option("--token-file", help="a file with the auditor's API token, 0600")]
+Url = Annotated[str, typer.Option("--url", help="the coordinator's address, for example https://centre.example:8443")]
+CaFile = Annotated[Path, typer.Option("--ca", help="the centre's certificate authority, ca.crt")]
+TokenFile = Annotated[Path, typer.Option("--token-file", help="a file with the auditor's API token, 0600")]
 
 
 @app.command()
 @ending_with_code
 def fetch(
-    url: Url = None,
-    ca: CaFile = None,
-    token_file: TokenFile = None,
+    url: Url | None = None,
+    ca: CaFile | None = None,
+    token_file: TokenFile | None = None,
     carried: Annotated[
         Path | None,
         typer.Option("--from", help="a copy that was carried here: the folder of `doudi centre ledger export`"),
