@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 
 from auditors.checkpoints_here import CheckpointsHere
-from auditors.cli.fetch_commands import CaFile, TokenFile, Url
 from auditors.cli.options import DEFAULT_HOME, AsJson, HomeOption, console, open_home
 from auditors.cli.showing import progress_of, show_findings
 from auditors.home import Home
@@ -30,6 +29,10 @@ from command_line.documents import write_atomically
 from crypto.errors import DoudiError
 
 app = typer.Typer()
+# Watching has no carried copy to take instead, so these are required here.
+Url = Annotated[str, typer.Option("--url", help="the coordinator's address, for example https://centre.example:8443")]
+CaFile = Annotated[Path, typer.Option("--ca", help="the centre's certificate authority, ca.crt")]
+TokenFile = Annotated[Path, typer.Option("--token-file", help="a file with the auditor's API token, 0600")]
 Zone = Annotated[str, typer.Option("--zone", help="time zone of hours and days")]
 _LINEAGE_COLUMNS = ("part", "time", "type", "who", "what", "index", "witnessed")
 _UNREACHABLE = frozenset({"coordinator.unreachable", "coordinator.busy"})

@@ -249,6 +249,11 @@ def test_watching_once_ends_with_not_reachable_when_the_coordinator_is_away(serv
     assert (result.exit_code, "coordinator.unreachable" in result.stderr) == (4, True)
 
 
+def test_watching_needs_an_address(served):
+    _, home, options = served
+    assert run("watch", *options[2:], "--once", home=home).exit_code == 2
+
+
 @pytest.mark.parametrize("command", ["keys", "open", "search", "wrap", "report", "lineage", "watch"])
 def test_every_command_explains_itself(command):
     result = run(command, "--help")
