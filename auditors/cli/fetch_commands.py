@@ -18,17 +18,18 @@ from crypto.errors import DoudiError
 
 app = typer.Typer()
 
-Url = Annotated[str, typer.Option("--url", help="the coordinator's address, for example https://centre.example:8443")]
-CaFile = Annotated[Path, typer.Option("--ca", help="the centre's certificate authority, ca.crt")]
-TokenFile = Annotated[Path, typer.Option("--token-file", help="a file with the auditor's API token, 0600")]
+_URL = typer.Option("--url", help="the coordinator's address, for example https://centre.example:8443")
+_CA = typer.Option("--ca", help="the centre's certificate authority, ca.crt")
+_TOKEN_FILE = typer.Option("--token-file", help="a file with the auditor's API token, 0600")
+Url, CaFile, TokenFile = Annotated[str, _URL], Annotated[Path, _CA], Annotated[Path, _TOKEN_FILE]
 
 
 @app.command()
 @ending_with_code
 def fetch(
-    url: Url | None = None,
-    ca: CaFile | None = None,
-    token_file: TokenFile | None = None,
+    url: Annotated[str | None, _URL] = None,
+    ca: Annotated[Path | None, _CA] = None,
+    token_file: Annotated[Path | None, _TOKEN_FILE] = None,
     carried: Annotated[
         Path | None,
         typer.Option("--from", help="a copy that was carried here: the folder of `doudi centre ledger export`"),
