@@ -92,13 +92,17 @@ def not_a_witness() -> DoudiError:
 
 
 def _parse_line(note: Note, line: str) -> Signature:
-    alone = (
-        parse_note(f"{note.text}\n{line.removesuffix(chr(10))}\n".encode())
-        if len(line) <= MAXIMUM_LINE_CHARACTERS
-        else None
+    """Return the one signature in a line of a note. Raises "checkpoint.malformed" for anything else, also several lines."""
+    alone = line.removesuffix("\n")
+    if len(alone) > MAXIMUM_LINE_CHARACTERS or "\n" in alone:
+        raise _not_a_line()
+    found = parse_note(f"{note.text}\n{alone}\n".encode()).signatures
+    if len(found) != 1:
+        raise _not_a_line()
+    return found[0]
+
+
+def _not_a_line() -> DoudiError:
+    return DoudiError(
+        "checkpoint.malformed", "a cosignature is one line of a note", "Send the line that `cosign` made."
     )
-    if alone is None or len(alone.signatures) != 1:
-        raise DoudiError(
-            "checkpoint.malformed", "a cosignature is one line of a note", "Send the line that `cosign` made."
-        )
-    return alone.signatures[0]

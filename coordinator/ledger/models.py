@@ -75,13 +75,14 @@ class LedgerBatchRow(Base):
 
 
 class LedgerOutboxRow(Base):
-    """A batch that has no place yet; the row goes when it gets one."""
+    """A batch that has no place yet; the row goes when it gets one.
+
+    No foreign key: PostgreSQL would read the batches' index for it, and of two acts at once one would fail for no other reason.
+    """
 
     __tablename__ = "ledger_outbox"
 
-    batch: Mapped[int] = mapped_column(
-        RowNumber, ForeignKey("ledger_batches.id"), primary_key=True, autoincrement=False, comment="the batch"
-    )
+    batch: Mapped[int] = mapped_column(RowNumber, primary_key=True, autoincrement=False, comment="the batch")
 
 
 class LedgerPlaceRow(Base):

@@ -67,7 +67,7 @@ class PostgresServer:
 
     def url(self, database: str = "postgres") -> str:
         """Return the address of a database of this server."""
-        return f"postgresql+psycopg://postgres@127.0.0.1:{self._port}/{database}?connect_timeout=5"
+        return f"postgresql+psycopg://postgres@127.0.0.1:{self._port}/{database}?connect_timeout=30"
 
     def new_database(self) -> str:
         """Return the address of a new, migrated, empty database."""

@@ -106,7 +106,6 @@ def upgrade() -> None:
     op.create_table(
         "ledger_outbox",
         sa.Column("batch", _NUMBER, autoincrement=False, nullable=False, comment="the batch"),
-        sa.ForeignKeyConstraint(["batch"], ["ledger_batches.id"], name="fk_ledger_outbox_batch"),
         sa.PrimaryKeyConstraint("batch", name="pk_ledger_outbox"),
     )
     op.create_table(
