@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 TESTS = Path(__file__).parents[2]
-for folder in ("department_nodes/ledger", "coordinator", "auditors"):
+for folder in ("department_nodes/ledger", "coordinator/ledger", "coordinator", "auditors"):
     sys.path.insert(0, str(TESTS / folder))
 
 import pytest

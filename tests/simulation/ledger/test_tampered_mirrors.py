@@ -1,4 +1,4 @@
-"""What is changed in a log of 300 entries is found: every file, every batch, every field; every entry and batch left out or moved.
+"""What is changed in a log of 300 entries is found: every file, batch and field; every entry and batch left out or moved.
 
 Exhaustive over structure: each field of each file is changed. Of the entries, each field of one entry of every batch and one
 field of every other entry. Sampled over bytes: `BYTES_PER_FIELD` bytes of a field, each to a random other value.
