@@ -16,6 +16,7 @@ from department_nodes.config import NodeConfig, write_config
 from department_nodes.engine import NodeEngine
 from department_nodes.enrolment import create_node
 from department_nodes.home import IDENTITY_KEY, NodeHome, Trust
+from department_nodes.ledger.alarms import Alarm, all_alarms
 from department_nodes.ledger.exchange import LedgerExchange
 from department_nodes.store.journal import Event, EventType, record
 from department_nodes.store.models import EventRow, LedgerBatchRow
@@ -24,6 +25,8 @@ from policies.contracts.cards import CentreCard
 
 START_S = 1_800_000_000
 FOUR = ("civil_affairs", "health_disability", "housing", "tax")
+# The node that most tests are about.
+ME = "tax"
 
 
 @dataclass
@@ -136,6 +139,11 @@ class Node:
         """Record something, and return its number in the journal."""
         with transaction(self.engine.db) as session:
             return record(session, Event(EventType.REPORT_SIGNED, int(self.clock()), counts={"number": 1}))
+
+    def alarms(self) -> list[Alarm]:
+        """Return every alarm, oldest first."""
+        with reading(self.engine.db) as session:
+            return all_alarms(session)
 
     def events(self, *kinds: str) -> list[EventRow]:
         with reading(self.engine.db) as session:

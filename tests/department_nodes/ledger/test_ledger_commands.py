@@ -2,13 +2,12 @@
 
 import json
 import string
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hostile_log import HostileLog, public_hex
-from ledger_nodes import Node, Witnesses
+from ledger_nodes import ME, Node, Witnesses
 from region import Region
 from typer.testing import CliRunner
 
@@ -19,25 +18,6 @@ from department_nodes.ledger.texts import LEDGER_TEXTS
 from department_nodes.store.journal import Event, EventType
 from department_nodes.store.session import transaction
 from policies.contracts.ledger.evidence import SignedWitnessEvidence, WitnessEvidence
-
-ME = "tax"
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[Witnesses]:
-    made = Witnesses(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def log(world: Witnesses) -> HostileLog:
-    return world.log
-
-
-@pytest.fixture
-def node(world: Witnesses) -> Node:
-    return world.nodes[ME]
 
 
 def run(node: Node, *words: str, code: int = 0, language: str = "en") -> str:

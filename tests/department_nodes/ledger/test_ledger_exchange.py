@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from hostile_log import HostileLog
-from ledger_nodes import Clock, Node, Witnesses
+from ledger_nodes import ME, Clock, Node, Witnesses
 
 from crypto.errors import DoudiError
 from department_nodes.ledger import exchange as exchange_module
@@ -15,7 +15,6 @@ from department_nodes.ledger.alarms import all_alarms
 from department_nodes.ledger.gate import WitnessedGate
 from department_nodes.store.session import reading
 
-ME = "tax"
 PATIENCE_S = 60
 
 
@@ -28,11 +27,6 @@ def world(tmp_path: Path) -> Iterator[Witnesses]:
     for node in made.nodes.values():
         node.exchange.stop()
     made.close()
-
-
-@pytest.fixture
-def log(world: Witnesses) -> HostileLog:
-    return world.log
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

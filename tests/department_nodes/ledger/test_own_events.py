@@ -1,40 +1,21 @@
 """The node's own events: sealed, handed in, found in a checkpoint that a quorum cosigned; or an alarm. And what opens a gate."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from hostile_log import HostileLog, is_error, public_hex
-from ledger_nodes import START_S, Node, Witnesses
+from ledger_nodes import ME, START_S, Node, Witnesses
 
 from crypto.checkpoint import Note, cosign, parse_note, with_signatures
 from crypto.errors import DoudiError
 from crypto.signing import generate_signing_key
-from department_nodes.ledger.alarms import acknowledge, all_alarms
+from department_nodes.ledger.alarms import acknowledge, raise_alarm
 from department_nodes.ledger.gate import WitnessedGate
 from department_nodes.ledger.quorum import verify_witnessed
+from department_nodes.store.journal import Event, EventType
 from department_nodes.store.models import LedgerBatchRow
-from department_nodes.store.session import reading, transaction
+from department_nodes.store.session import transaction
+from policies.contracts.ledger.evidence import WitnessEvidence
 
-ME = "tax"
 MAX_AGE_S = 300
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[Witnesses]:
-    made = Witnesses(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def log(world: Witnesses) -> HostileLog:
-    return world.log
-
-
-@pytest.fixture
-def node(world: Witnesses) -> Node:
-    return world.nodes[ME]
 
 
 def gate_opens(node: Node, number: int) -> bool:
@@ -49,8 +30,7 @@ def gate_opens(node: Node, number: int) -> bool:
 
 
 def kinds(node: Node) -> list[str]:
-    with reading(node.engine.db) as session:
-        return [alarm.kind for alarm in all_alarms(session)]
+    return [alarm.kind for alarm in node.alarms()]
 
 
 def bring(world: Witnesses, node: Node) -> None:
@@ -113,8 +93,7 @@ def test_an_event_that_was_acknowledged_and_left_out_is_alarmed_with_signed_evid
     bring(world, node)
     (batch,) = node.batches()[:1]
     assert batch.included_size is None
-    with reading(node.engine.db) as session:
-        (alarm,) = all_alarms(session)
+    (alarm,) = node.alarms()
     evidence = alarm.signed.verify(public_hex(node.engine.identity_private))
     assert (evidence.kind, evidence.batch_id) == ("omission", batch.batch_id)
     assert (evidence.first_sequence, evidence.entries) == (batch.first_sequence, batch.count)
@@ -332,6 +311,42 @@ def test_a_quorum_of_a_tree_that_this_node_has_not_accepted_opens_nothing(log: H
     node.send()
     assert kinds(node) == ["fork"]
     assert not gate_opens(node, number)
+
+
+def test_what_was_found_before_an_alarm_opens_no_gate_after_it(world: Witnesses, log: HostileLog, node: Node) -> None:
+    number = node.act()
+    node.send()
+    world.look()
+    client, now_s = node.client, int(node.clock())
+
+    class Slow:
+        """Another history comes to light while the proofs are under way."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(client, name)
+
+        def post(self, path: str, document: object) -> object:
+            with transaction(node.engine.db) as session:
+                evidence = WitnessEvidence(kind="fork", witness=ME, at=now_s, terms_number=1)
+                event = Event(EventType.WITNESS_REFUSED, now_s, code="witness.fork")
+                raise_alarm(node.engine, session, evidence, event)
+            return client.post(path, document)
+
+    slow: object = Slow()
+    node.exchange.own.advance(slow)  # type: ignore[arg-type]
+    assert not gate_opens(node, number)
+    acknowledge(node.engine, 1)
+    node.send()
+    assert gate_opens(node, number)
+
+
+@pytest.mark.parametrize(("late_s", "recent"), [(0, True), (300, True), (301, False), (-300, True), (-301, False)])
+def test_a_checkpoint_is_recent_by_this_hosts_clock_in_both_directions(
+    log: HostileLog, node: Node, late_s: int, recent: bool
+) -> None:
+    published(log, node)
+    witnessed = verify_witnessed(shown(log, dict.fromkeys(("housing", "tax", "civil_affairs"), NOW)), log.terms)
+    assert witnessed.is_recent(NOW + late_s, log.terms) is recent
 
 
 def test_a_smaller_witnessed_tree_must_be_the_beginning_of_the_accepted_one(log: HostileLog, node: Node) -> None:

@@ -1,40 +1,17 @@
 """The ledger's terms at a node: the centre's approver alone makes them, and they are never taken back."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from hostile_log import HostileLog, auditor_card, is_error, public_hex
-from ledger_nodes import Node, Witnesses, centre_card
+from ledger_nodes import ME, Node, centre_card
 
 from crypto import sealing
 from crypto.ledger_entries import auditor_id, parse_wraps
 from crypto.signing import generate_signing_key
 from department_nodes.home import Trust
-from department_nodes.ledger.alarms import all_alarms
 from department_nodes.ledger.sealing import pinned_terms
 from department_nodes.store.session import reading
 from policies.contracts.ledger.batches import parse_batch
 from policies.contracts.ledger.terms import LedgerTerms, SignedLedgerTerms, sign_terms
-
-ME = "tax"
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[Witnesses]:
-    made = Witnesses(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def log(world: Witnesses) -> HostileLog:
-    return world.log
-
-
-@pytest.fixture
-def node(world: Witnesses) -> Node:
-    return world.nodes[ME]
 
 
 def pinned(node: Node) -> LedgerTerms | None:
@@ -128,8 +105,7 @@ def test_terms_that_do_not_follow_are_refused_with_evidence_and_change_nothing(
         assert is_error(node.look) == code
     assert pinned(node) == known
     assert codes(node) == [code]
-    with reading(node.engine.db) as session:
-        (alarm,) = all_alarms(session)
+    (alarm,) = node.alarms()
     evidence = alarm.signed.verify(public_hex(node.engine.identity_private))
     assert evidence.kind == "other_terms"
     assert SignedLedgerTerms.parse(evidence.offered.encode()) == log.signed_terms
