@@ -77,14 +77,15 @@ class World:
     auditor: Auditor = field(default_factory=Auditor)
 
     @classmethod
-    def in_folder(cls, folder: Path, migrated: Path) -> "World":
-        """Return a coordinator of its own in a folder. `migrated`: an empty database to begin with."""
+    def in_folder(cls, folder: Path, migrated: Path, **settings: Any) -> "World":
+        """Return a coordinator of its own in a folder. `migrated`: an empty database to begin with. `settings`: more of its file."""
         api_key, approval_key, second_key, revocation_key = (generate_signing_key() for _ in range(4))
         values = {
             "centre_api_key": public(api_key),
             "centre_approval_key": public(approval_key),
             "centre_co_approval_keys": (public(second_key),),
             "centre_revocation_key": public(revocation_key),
+            **settings,
         }
         shutil.copy(migrated, folder / "coordinator.db")
         keys = {name: Keys() for name in DEPARTMENTS}
