@@ -57,8 +57,27 @@ UNSIGNED = [
     ("POST", "/v1/runs/r/stop"),
     ("POST", "/v1/runs/r/restart"),
     ("GET", "/v1/runs/r/results"),
-    ("GET", "/v1/events"),
     ("GET", "/v1/decisions"),
+    ("POST", "/v1/ledger/batches"),
+    ("GET", "/v1/ledger/checkpoint"),
+    ("GET", "/v1/ledger/consistency"),
+    ("POST", "/v1/ledger/proofs"),
+    ("POST", "/v1/ledger/cosignatures"),
+    ("GET", "/v1/ledger/entries"),
+    ("GET", "/v1/ledger/status"),
+    ("POST", "/v1/ledger/terms"),
+    ("POST", "/v1/ledger/shred"),
+    ("POST", "/v1/ledger/wraps"),
+    ("GET", "/log/checkpoint"),
+    ("GET", "/log/checkpoint/witnessed"),
+    ("GET", "/log/checkpoint/7"),
+    ("GET", "/log/summary"),
+    ("GET", "/log/tile/0/000"),
+    ("GET", "/log/tile/entries/000"),
+    ("GET", "/log/batches/000"),
+    ("GET", "/log/terms/newest"),
+    ("GET", "/log/terms/1"),
+    ("GET", "/log/timestamps/7"),
     ("GET", "/v1/policy"),
     ("GET", "/v1/policy/changes"),
     ("POST", "/v1/policy/changes"),
@@ -79,6 +98,7 @@ def test_the_list_above_names_every_endpoint_but_the_health_check(world):
     described = {(method.upper(), path) for path, methods in world.app.openapi()["paths"].items() for method in methods}
     names = {"{project_id}": "p", "{run_id}": "r", "{department}": "tax", "{policy_hash}": HASH, "{number}": "1"}
     names |= {"{owner}": "tax", "{dataset}": "tax", "{party}": "tax", "{name}": "tax"}
+    names |= {"{size}": "7", "{level}": "0", "{path}": "000"}
     concrete = set()
     for method, path in described:
         for placeholder, value in names.items():
@@ -226,8 +246,8 @@ def test_a_token_has_the_roles_of_its_person_and_no_more(world, code):
     world.register_all()
     for token in (world.token("tax", "department_it"), world.token("centre", "auditor"), world.token("centre")):
         assert code(world.ask(token, "POST", "/v1/parties", world.card("tax").to_bytes())) == "authorization.denied"
-    assert world.ask(world.token("tax", "auditor"), "GET", "/v1/events").status_code == 200
-    assert code(world.ask(world.token("tax", "department_it"), "GET", "/v1/events")) == "authorization.denied"
+    assert world.ask(world.token("tax", "auditor"), "GET", "/v1/ledger/entries").status_code == 200
+    assert code(world.ask(world.token("tax", "department_it"), "GET", "/v1/ledger/entries")) == "authorization.denied"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from coordinator.parties.services import list_parties
 from coordinator.runs.scheduling import list_runs
 from crypto.errors import DoudiError
 
-LISTS = ["/v1/parties", "/v1/projects", "/v1/runs", "/v1/events"]
+LISTS = ["/v1/parties", "/v1/projects", "/v1/runs", "/v1/decisions"]
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_cursor_shows_nothing_that_the_list_would_not_show(full):
     assert [item["project_id"] for item in page(full, f"/v1/projects?cursor={cursor}", "tax")["items"]] == [PROJECT]
 
 
-@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize("path", [*LISTS, "/v1/ledger/entries"])
 @pytest.mark.parametrize(
     "cursor",
     [
@@ -103,11 +103,13 @@ def test_a_cursor_shows_nothing_that_the_list_would_not_show(full):
         written(1, "parties", "a\0b"),
         written(1, "parties", "x" * 129),
         written(1, "projects", ["p"]),
-        written(1, "events", "1"),
-        written(1, "events", True),
-        written(1, "events", -1),
-        written(1, "events", 1.0),
-        written(1, "events", 2**53 + 1),
+        written(1, "decisions", "1"),
+        written(1, "decisions", True),
+        written(1, "decisions", -1),
+        written(1, "decisions", 1.0),
+        written(1, "decisions", 2**53 + 1),
+        written(1, "ledger_entries", -1),
+        written(1, "ledger_entries", "1"),
         written(1, "runs", 1),
         written(1, "runs", "run-1", 1),
         written(1, "parties", "tax") + "=",

@@ -47,7 +47,7 @@ def test_an_auditor_fetches_the_whole_log_and_finds_the_signed_root(world, grown
     assert hashes[0, 0] + hashes[0, 1] == [leaf_hash(entry) for entry in entries]
     assert hashes[1, 0] == [root_of(hashes[0, 0])]
     summary = world.ask(auditor, "GET", "/log/summary").json()
-    assert summary == {"batches": summary["batches"], "size": size, "terms": 2, "witnessed_size": size}
+    assert (summary["size"], summary["terms"], summary["witnessed_size"]) == (size, 2, size)
     page = world.ask(auditor, "GET", f"/log/{page_path(0, summary['batches'])}").content
     placed = parse_page(page, summary["batches"])
     assert [one.first_index for one in placed] == running(placed)
