@@ -50,7 +50,8 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 }
 # What a run of this program always has; an older or a broken one may lack it.
 _EXPECTED = {
-    "approvals": ("node.grant.signed", "request.approved"),
+    # A person may decide at the console (`request.approved`); what a grant rests on is that everybody signed it.
+    "approvals": ("node.grant.signed", "grant.fully_signed"),
     "start": ("run.created", "run.started"),
     "steps": ("node.step.started", "node.step.answered"),
     "results": ("run.finished",),

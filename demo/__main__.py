@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from crypto.errors import DoudiError
+from demo.audit import Audit, audit_run
 from demo.cluster import DEPARTMENTS, LEAD, Cluster, Project, prepare_folder
 from demo.ending import ending_with_code
 from demo.held_out import held_out_households
@@ -83,6 +84,9 @@ def run_demo(chosen: argparse.Namespace, terminal: Console) -> int:
             )
         results, nodes = cluster.results(run_id), cluster.shown_by_nodes(run_id)
         top = json.loads(cluster.node(LEAD, "results", run_id, "--top", "5", "--json"))
+        say("the auditor takes a copy of the ledger, verifies it and opens it with its own key")
+        chosen.out.mkdir(parents=True, exist_ok=True)
+        audit = audit_run(cluster, run_id, chosen.out.absolute())
     say("the run has ended; all processes are stopped")
     reference = None
     if not chosen.no_reference:
@@ -103,9 +107,21 @@ def run_demo(chosen: argparse.Namespace, terminal: Console) -> int:
         f"{top['rows'][0]['probability']:.2f}; see it with\n  .venv/bin/doudi node results {run_id} --top 10% "
         f"--home {_relative(cluster.home(LEAD))}"
     )
+    terminal.print(_ledger_in_words(audit), highlight=False)
     terminal.print(f"report  报告: {_relative(page)}   data  数据: {_relative(data)}")
     terminal.print(f"whole demo: {time.monotonic() - started:.0f} s")
     return 0
+
+
+def _ledger_in_words(audit: Audit) -> str:
+    """Return what the auditor found, in a few lines."""
+    facts = audit.verified
+    return (
+        f"audit ledger  审计账本: {facts['entries']} records, root {facts['root'][:8]}…, verified from the leaves up; "
+        f"{facts['witnesses']} of {len(DEPARTMENTS)} departments cosigned, findings {facts['count']}\n"
+        f"  by purpose, budgets, refusals: {_relative(audit.report)}   from the result back to the grant: "
+        f"{_relative(audit.lineage)}"
+    )
 
 
 def _follow(cluster: Cluster, run_id: str, terminal: Console) -> dict[str, Any]:

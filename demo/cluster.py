@@ -107,6 +107,11 @@ class Cluster:
         """The centre officer's folder: off the coordinator's home, as in a real deployment."""
         return self.folder / "centre-officer"
 
+    @property
+    def auditor(self) -> Path:
+        """The auditor's folder."""
+        return self.folder / "audit"
+
     def home(self, department: str) -> Path:
         """Return a node's folder."""
         return self.folder / "nodes" / department
@@ -129,7 +134,7 @@ class Cluster:
 
     def build(self, say: Callable[[str], None] = lambda _: None) -> None:
         """Create every party's folder and keys and start coordinator and SuperLink."""
-        say("the centre: certificates, keys, database")
+        say("the auditor's keys; the centre: certificates, keys, database, ledger")
         self._init_centre()
         self.start_superlink()
         self.start_coordinator()
@@ -283,10 +288,12 @@ class Cluster:
         self.processes.start(department, command, {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "2"})
 
     def _init_centre(self) -> None:
+        doudi("audit", "keys", "--home", str(self.auditor), "--name", "court-of-audit")
         doudi(
             *("centre", "init", "--home", str(self.centre), "--officer-home", str(self.officer), "--host", LOOPBACK),
             *("--port", str(self.api_port), "--fleet-port", str(self.fleet_port)),
             *("--superlink-port", str(self.superlink_port), "--step-timeout-s", str(self.step_timeout_s)),
+            *("--auditor", str(self.auditor / "keys" / "card.json")),
         )
 
     def _init_node(self, department: str) -> None:

@@ -40,6 +40,13 @@ def audited(stages, tmp_path_factory):
         [
             Record("request.submitted", world.now, actor=LEAD, account=1, **request),
             Record("request.approved", world.now, actor="centre", account=2, **request),
+            Record(
+                "grant.fully_signed",
+                world.now,
+                actor="centre",
+                project=request["project"],
+                grant_hash=request["grant_hash"],
+            ),
             Record("run.created", world.now, actor=LEAD, **attempt),
             Record("run.started", world.now, **attempt),
         ],
