@@ -43,7 +43,8 @@ class FormerEventRow(Base):
 def take_over(engine: Engine, clock: Clock) -> int:
     """Seal and remove what an older program left, in portions that each are durable as a whole; return how many rows.
 
-    A row that its type does not allow as it stands is taken without what is not allowed, and never blocks the start.
+    A row that its type does not allow as it stands is taken without what is not allowed. Raises `record.malformed` for a row of a
+    type that no program ever wrote: somebody should look at it before it is gone.
     """
     taken = 0
     while True:
