@@ -11,6 +11,7 @@ from hostile_log import HostileLog, LogClient, public_hex
 from sqlalchemy import select
 
 from crypto.checkpoint import Note
+from crypto.errors import DoudiError
 from crypto.signing import generate_signing_key
 from department_nodes.config import NodeConfig, write_config
 from department_nodes.engine import NodeEngine
@@ -18,6 +19,7 @@ from department_nodes.enrolment import create_node
 from department_nodes.home import IDENTITY_KEY, NodeHome, Trust
 from department_nodes.ledger.alarms import Alarm, all_alarms
 from department_nodes.ledger.exchange import LedgerExchange
+from department_nodes.ledger.gate import WitnessedGate
 from department_nodes.store.journal import Event, EventType, record
 from department_nodes.store.models import EventRow, LedgerBatchRow
 from department_nodes.store.session import reading, transaction
@@ -144,6 +146,18 @@ class Node:
         """Return every alarm, oldest first."""
         with reading(self.engine.db) as session:
             return all_alarms(session)
+
+    def alarm_kinds(self) -> list[str]:
+        return [alarm.kind for alarm in self.alarms()]
+
+    def passes(self, number: int) -> bool:
+        """Return whether the gate would let a step with this intent through now."""
+        try:
+            WitnessedGate(self.engine.db, lambda: None, 0, self.clock).wait(number)
+        except DoudiError as error:
+            # Any other refusal is an error of the test.
+            return {"ledger.not_witnessed": False}[error.code]
+        return True
 
     def events(self, *kinds: str) -> list[EventRow]:
         with reading(self.engine.db) as session:
