@@ -12,13 +12,14 @@ from fastapi import Path, Request
 from crypto.errors import DoudiError
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_HASH = re.compile(r"[0-9a-f]{64}")
 _HIGHEST_NUMBER = 2**53
 _TEXT_CHARACTERS = 63
 
 # Parts of a page's own address. What is none of these gets the page for addresses that are none.
 NumberInPath = Annotated[int, Path(ge=1, le=_HIGHEST_NUMBER)]
 NameInPath = Annotated[str, Path(pattern=rf"^{_NAME.pattern}$")]
-HashInPath = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
+HashInPath = Annotated[str, Path(pattern=rf"^{_HASH.pattern}$")]
 
 
 def wanted_name(request: Request, field: str) -> str | None:
@@ -45,6 +46,19 @@ def wanted_number(request: Request, field: str) -> int | None:
     if not (value.isascii() and value.isdigit() and len(value) < len(str(_HIGHEST_NUMBER)) and int(value) >= 1):
         raise _bad_address()
     return int(value)
+
+
+def wanted_index(request: Request, field: str) -> int | None:
+    """Return a place in a list that is counted from zero."""
+    return 0 if _value(request, field) == "0" else wanted_number(request, field)
+
+
+def wanted_hash(request: Request, field: str) -> str | None:
+    """Return a SHA-256 in hexadecimal, whole: a shorter one could mean several."""
+    value = _value(request, field)
+    if value is not None and not _HASH.fullmatch(value):
+        raise _bad_address()
+    return value
 
 
 def wanted_text(request: Request, field: str) -> str | None:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from coordinator.accounts.sessions import SignedIn
 from coordinator.console.home_content import HomeCard, HomeContent
 from coordinator.console.languages import N_, Language
+from coordinator.console.ledger_cards import LEDGER_CARDS
 from coordinator.console.operation_cards import OPERATION_CARDS
 from coordinator.console.request_cards import REQUEST_CARDS
 from policies.standards.loader import available_standards
@@ -32,6 +33,7 @@ def _standards(_session: Session, _user: SignedIn, language: Language) -> HomeCo
 CARDS: tuple[HomeCard, ...] = (
     *REQUEST_CARDS,
     *OPERATION_CARDS,
+    *LEDGER_CARDS,
     HomeCard(N_("Standards and tiers"), _standards),
 )
 

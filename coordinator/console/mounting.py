@@ -19,6 +19,7 @@ from coordinator.console.views import (
     grants,
     home,
     ledger,
+    ledger_entries,
     parties,
     policy,
     queue,
@@ -51,6 +52,7 @@ _VIEWS = (
     policy,
     decisions,
     ledger,
+    ledger_entries,
 )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from coordinator.console.act_titles import ACT_TITLES
 from coordinator.console.languages import N_, Language
+from coordinator.console.record_titles import RECORD_TITLES
 from coordinator.console.request_titles import REQUEST_TITLES
 from coordinator.console.run_titles import RUN_TITLES
 
@@ -75,6 +76,7 @@ TITLES: Mapping[str, Mapping[str, str]] = {
     "scopes": {"read": N_("Read only"), "read write": N_("Read and write")},
     **REQUEST_TITLES,
     **ACT_TITLES,
+    **RECORD_TITLES,
     **RUN_TITLES,
 }
 

@@ -1,4 +1,4 @@
-"""Accounts, the rules, decisions and the record in a real browser."""
+"""Accounts, the rules and decisions in a real browser."""
 
 import re
 
@@ -34,8 +34,6 @@ def console(working_console):
         ("/console/policy/propose", "centre_officer"),
         ("/console/decisions?limit=20", "auditor"),
         ("/console/decisions?action=policy.reset", "auditor"),
-        ("/console/ledger?limit=20", "auditor"),
-        ("/console/ledger?account=9999", "auditor"),
     ],
 )
 def test_a_page_is_accessible(open_page, check_accessible, path, role):
@@ -123,20 +121,8 @@ def test_a_decision_leads_to_its_rule(open_page):
     expect(page.get_by_role("heading", name="runs.schedule")).to_be_visible()
 
 
-def test_the_record_is_narrowed_by_keyboard(open_page):
-    page = open_page("/console/ledger", role="auditor", java_script_enabled=False)
-    expect(page.get_by_text("It cannot be proved yet.")).to_be_visible()
-    page.get_by_label("What", exact=True).select_option("run.finished")
-    page.get_by_label("What", exact=True).focus()
-    for _ in range(4):
-        page.keyboard.press("Tab")
-    send_by_key(page)
-    expect(page).to_have_url(re.compile(r"[?&]type=run\.finished(&|$)"))
-    expect(page.locator("main tbody tr")).to_have_count(2)
-
-
 def test_whoever_is_signed_out_is_led_to_the_sign_in_page_and_back(open_page, sign_in):
-    page = open_page("/console/ledger?type=run.finished")
+    page = open_page("/console/ledger/entries?type=run.finished")
     expect(page).to_have_url(re.compile(r"/console/sign-in\?"))
     sign_in(page, "auditor")
-    expect(page).to_have_url(re.compile(r"/console/ledger\?type=run\.finished$"))
+    expect(page).to_have_url(re.compile(r"/console/ledger/entries\?type=run\.finished$"))

@@ -24,6 +24,7 @@ PAGES = {
     "/console/policy/propose": {"centre_officer", "centre_approver"},
     "/console/decisions": CENTRE,
     "/console/ledger": CENTRE,
+    "/console/ledger/entries": CENTRE,
 }
 
 
@@ -46,7 +47,9 @@ def test_a_denial_of_a_page_is_recorded_with_the_deciding_rules(at_work, role):
     if role in PAGES["/console/ledger"]:
         return
     at_work.at(role).get("/console/ledger")
-    shown = at_work.at("auditor").get(f"/console/decisions?action=ledger.read_headers&account={at_work.people[role].number}")
+    shown = at_work.at("auditor").get(
+        f"/console/decisions?action=ledger.read_headers&account={at_work.people[role].number}"
+    )
     assert "denied" in shown.text
     assert "no rule permits it" in shown.text
 
@@ -61,7 +64,7 @@ def test_a_denial_of_a_page_is_recorded_with_the_deciding_rules(at_work, role):
         "/console/decisions?account=0",
         "/console/decisions?account=99999999999999999999",
         "/console/decisions?action=account.delete",
-        "/console/ledger?type=nothing",
+        "/console/ledger/entries?type=nothing",
         "/console/runs?cursor=AAAA",
         "/console/accounts/99999999999999999999",
         "/console/policy/changes/nothing",

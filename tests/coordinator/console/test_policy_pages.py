@@ -90,7 +90,10 @@ def test_the_proposer_withdraws(at):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (MORE.replace('Action::"ledger.read_headers"', 'Action::"ledger.write_headers"'), "They do not parse, or do not fit the schema"),
+        (
+            MORE.replace('Action::"ledger.read_headers"', 'Action::"ledger.write_headers"'),
+            "They do not parse, or do not fit the schema",
+        ),
         ("permit (", "They do not parse"),
         (
             RULES.replace('@id("policy.not_own")', '@id("policy.other")'),
@@ -156,14 +159,3 @@ def test_decisions_come_in_pages(at_work):
     assert first.count('<tr role="row">') == 6
     assert 'rel="next"' in first
     assert "First page" not in first
-
-
-def test_the_record_is_narrowed_and_says_that_it_is_no_proof(at_work):
-    page = at_work.at("auditor")
-    shown = page.get(f"/console/ledger?run={at_work.runs['failed']}").text
-    assert "It cannot be proved yet." in shown
-    assert "run.lead_missing" in shown
-    assert at_work.runs["finished"] not in shown
-    assert "Run finished" in page.get("/console/ledger?type=run.finished").text
-    # Login names never stand in the record.
-    assert "centre-approver" not in page.get("/console/ledger?type=account.created&limit=200").text
