@@ -113,7 +113,7 @@ class WholeLedger:
         self.hands.world = self.world
 
     def twin(self, folder: Path, shown_to: Collection[str] = ()) -> "WholeLedger":
-        """Return a second coordinator with the same keys and past in a folder of its own, which these nodes take for the first."""
+        """Return a second coordinator with the same keys and past in another folder; these nodes take it for the first."""
         home = self.world.config.home
         shutil.copytree(home, folder / "coordinator", ignore=shutil.ignore_patterns("coordinator.db*"))
         self.keep_copy(folder / "coordinator" / "coordinator.db")
