@@ -37,6 +37,11 @@ def terms_in_force(officer: Officer) -> LedgerTerms:
         return _terms_in_force(officer)
 
 
+def former_terms(officer: Officer, number: int) -> LedgerTerms:
+    """Return terms of one number, verified with the centre's own keys. Raises `terms.bad_signature`, and what requests raise."""
+    return SignedLedgerTerms.parse(officer.document(f"/log/terms/{number}")).verify(officer.centre_keys.approval_keys)
+
+
 def renew(officer: Officer, decide: Callable[[LedgerTerms], Changes] | None = None) -> Renewal:
     """Sign and send the terms that follow from the registered cards and what the officer decides; return those then in force.
 

@@ -78,11 +78,10 @@ def init(
 def run(home: Home) -> None:
     """Serve the API over TLS and start a child process for each scheduled run. Ends on SIGTERM or SIGINT."""
     # Imported here: the other commands run on the officer's device and need no server and no Flower.
-    import uvicorn
-
     from coordinator.app import create_app
     from coordinator.db.session import open_engine, upgrade
     from coordinator.runs.supervisor import Supervisor
+    from coordinator.serving import serve
 
     os.umask(0o077)
     config = load_config(home)
@@ -95,7 +94,8 @@ def run(home: Home) -> None:
 
     api = create_app(config, supervisor=Supervisor(config), register_flower_node=register)
     note(console.text("running", host=config.api_host, port=config.api_port))
-    uvicorn.run(api, **serving(config))
+    if ended := serve(api, **serving(config)):
+        raise typer.Exit(ended)
 
 
 def serving(config: CoordinatorConfig) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from command_line.console import ending_with_code, note, show_time
 from command_line.documents import read_document_bytes
 from command_line.paging import every_item
 from coordinator.cli.start import AsJson, OfficerHome, Yes, console, open_officer
-from coordinator.keeping_terms import Renewal, renew, terms_in_force
+from coordinator.keeping_terms import Renewal, former_terms, renew, terms_in_force
 from coordinator.ledger.administering import ShredReason
 from coordinator.ledger.next_terms import Changes, with_auditor, without_auditor
 from coordinator.ledger.standing import Standing, standing_of
@@ -219,7 +219,13 @@ def _standing(officer: Officer, path: str, terms: LedgerTerms) -> Standing | Non
         if error.code == "checkpoint.unknown":
             return None
         raise
-    return standing_of(data, terms)
+    try:
+        return standing_of(data, terms)
+    except DoudiError as error:
+        if error.code != "checkpoint.no_signature" or terms.number == 1:
+            raise
+        # The key was rotated a moment ago, and the newest checkpoint is still one of the time before.
+        return standing_of(data, former_terms(officer, terms.number - 1))
 
 
 def _checkpoint_line(key: str, standing: Standing | None, now_s: int) -> str:

@@ -10,6 +10,8 @@ from opened_records import Auditor
 from crypto import ledger_entries
 from crypto.canonical import canonical_json
 from crypto.checkpoint import Note, cosign, parse_checkpoint, parse_note
+from crypto.ledger_entries import auditor_id, open_wrap, parse_wraps, wrap_batch_key
+from policies.contracts.ledger.added_wraps import SignedAddedWraps, added_wraps, sign_added_wraps
 from policies.contracts.ledger.batches import Batch, sign_batch
 from policies.contracts.ledger.record_types import NODE_TYPES
 from policies.contracts.ledger.records import Record, to_plain
@@ -28,7 +30,7 @@ class Hands:
     @property
     def terms(self) -> LedgerTerms:
         """The terms in force, as anybody reads them."""
-        return SignedLedgerTerms.parse(self.world.send("tax", "GET", "/log/terms/newest").content).terms
+        return SignedLedgerTerms.parse(self.world.send("centre", "GET", "/log/terms/newest").content).terms
 
     def next_terms(self, **changes: Any) -> LedgerTerms:
         """Return the terms that may follow those in force."""
@@ -105,3 +107,19 @@ class Hands:
             answer = self.cosign(department)
             assert answer.status_code == 200, answer.text
         return size
+
+    def rewrapped(self, batch: Batch, giver: Auditor, receiver: Auditor, **changes: Any) -> SignedAddedWraps:
+        """Return a batch's key as an auditor gives it to a later one; `batch_id`, `private`, `origin` replace what is right."""
+        terms = self.terms
+        batch_id: bytes = changes.get("batch_id") or batch.batch_id
+        if batch_id == batch.batch_id and giver.card in terms.auditors:
+            own = parse_wraps(batch.wraps)[auditor_id(bytes.fromhex(giver.card.sealing_key))]
+            key = open_wrap(terms.origin, batch.producer, batch_id, own, giver.sealing_key)
+        else:
+            # What nobody was given: any key.
+            key = bytes(32)
+        wraps = wrap_batch_key(terms.origin, batch.producer, batch_id, key, [bytes.fromhex(receiver.card.sealing_key)])
+        (wrap,) = parse_wraps(wraps).values()
+        origin = changes.get("origin", terms.origin)
+        added = added_wraps(origin, giver.card, receiver.card, int(self.world.now), [(batch_id, wrap)])
+        return sign_added_wraps(added, changes.get("private", giver.signing_key))

@@ -15,10 +15,9 @@ from crypto.ledger_entries import (
     open_wrap,
     parse_entry,
     parse_wraps,
-    wrap_batch_key,
 )
 from crypto.signing import generate_signing_key, signing_public_key
-from policies.contracts.ledger.added_wraps import added_wraps, sign_added_wraps, unpack_wrap
+from policies.contracts.ledger.added_wraps import unpack_wrap
 from policies.contracts.ledger.placed import parse_page
 from policies.contracts.ledger.record_types import RECORD_TYPES
 from policies.contracts.ledger.terms import SignedLedgerTerms, sign_terms
@@ -304,31 +303,13 @@ def later(world, hands):
     return hands, batch, auditor
 
 
-def rewrapped(hands, batch, giver, receiver, batch_id=None, private=None, origin=None):
-    terms = hands.terms
-    key = b"\x07" * 32
-    if batch_id is None:
-        own = parse_wraps(batch.wraps)[identity(giver)]
-        key = open_wrap(terms.origin, batch.producer, batch.batch_id, own, giver.sealing_key)
-    name = batch_id or batch.batch_id
-    (wrap,) = parse_wraps(
-        wrap_batch_key(terms.origin, batch.producer, name, key, [bytes.fromhex(receiver.card.sealing_key)])
-    ).values()
-    added = added_wraps(origin or terms.origin, giver.card, receiver.card, int(hands.world.now), [(name, wrap)])
-    return sign_added_wraps(added, private or giver.signing_key)
-
-
-def identity(auditor):
-    return auditor_id(bytes.fromhex(auditor.card.sealing_key))
-
-
 def bring(world, signed, party="centre"):
     return world.send(party, "POST", "/v1/ledger/wraps", signed.to_bytes())
 
 
 def test_a_later_auditor_finds_the_keys_of_old_batches_in_a_record(world, later):
     hands, batch, auditor = later
-    signed = rewrapped(hands, batch, world.auditor, auditor)
+    signed = hands.rewrapped(batch, world.auditor, auditor)
     answer = bring(world, signed)
     assert (answer.status_code, answer.json()) == (201, {"batches": 1})
     record = newest_record(world, auditor)
@@ -353,13 +334,13 @@ def test_wraps_of_others_for_others_or_of_other_batches_are_refused(world, later
     stranger = Auditor("stranger")
     cases = {
         "wraps.not_an_auditor": [
-            rewrapped(hands, batch, world.auditor, stranger),
-            rewrapped(hands, batch, stranger, auditor, batch_id=batch.batch_id),
-            rewrapped(hands, batch, world.auditor, world.auditor),
+            hands.rewrapped(batch, world.auditor, stranger),
+            hands.rewrapped(batch, stranger, auditor, batch_id=batch.batch_id),
+            hands.rewrapped(batch, world.auditor, world.auditor),
         ],
-        "wraps.bad_signature": [rewrapped(hands, batch, world.auditor, auditor, private=auditor.signing_key)],
-        "wraps.unknown_batch": [rewrapped(hands, batch, world.auditor, auditor, batch_id=b"\x01" * 16)],
-        "wraps.other_log": [rewrapped(hands, batch, world.auditor, auditor, origin="elsewhere.example:1/ledger-0")],
+        "wraps.bad_signature": [hands.rewrapped(batch, world.auditor, auditor, private=auditor.signing_key)],
+        "wraps.unknown_batch": [hands.rewrapped(batch, world.auditor, auditor, batch_id=b"\x01" * 16)],
+        "wraps.other_log": [hands.rewrapped(batch, world.auditor, auditor, origin="elsewhere.example:1/ledger-0")],
     }
     for expected, documents in cases.items():
         for signed in documents:
@@ -369,7 +350,7 @@ def test_wraps_of_others_for_others_or_of_other_batches_are_refused(world, later
 
 def test_only_the_centres_device_brings_wraps(world, later, code):
     hands, batch, auditor = later
-    signed = rewrapped(hands, batch, world.auditor, auditor)
+    signed = hands.rewrapped(batch, world.auditor, auditor)
     assert code(bring(world, signed, "tax")) == "authorization.denied"
     for roles in (("centre", "auditor"), ("centre", "centre_officer")):
         answer = world.ask(world.token(*roles), "POST", "/v1/ledger/wraps", signed.to_bytes())
