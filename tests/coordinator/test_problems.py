@@ -18,8 +18,8 @@ from crypto.errors import DoudiError
 SECRET = "110101190001010019"
 FOLDER = Path(coordinator.__file__).parent
 # Raised where no request is: by configuration, start-up, the officer's side or the child process.
-ELSEWHERE = {"config", "db", "file", "install", "event", "record"}
-OFFICER_OR_START = {"ledger.bad_key", "ledger.bad_terms", "ledger.unknown_auditor"}
+ELSEWHERE = {"config", "db", "file", "install", "event", "record", "timestamp"}
+OFFICER_OR_START = {"ledger.bad_key", "ledger.bad_terms", "ledger.nothing_published", "ledger.unknown_auditor"}
 CHILD_ONLY = {"run.wrong_attempt", "run.bad_step", "run.metrics_malformed", "run.metrics_too_large"}
 
 
