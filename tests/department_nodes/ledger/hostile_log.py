@@ -80,6 +80,8 @@ class HostileLog:
         # (department, size, root) of every cosignature that came, in order; and every call.
         self.cosigned: list[tuple[str, int, bytes]] = []
         self.calls: list[tuple[str, str]] = []
+        # (seen, witnessed, terms) of every long poll.
+        self.polls: list[tuple[int, int, int]] = []
         self.away = False
         self.omitting = False
         # Batches that are refused because their auditors are those of former terms.
@@ -231,7 +233,8 @@ class LogClient:
             view = self.log.view(self.department)
             if parts.path == "/v1/ledger/checkpoint":
                 seen, witnessed = int(query["seen"]), int(query["witnessed"])
-                self.log._wait(self, seen, witnessed, int(query["terms"]), float(query["wait_s"]))
+                self.log.polls.append((seen, witnessed, int(query["terms"])))
+                self.log._wait(self, *self.log.polls[-1], float(query["wait_s"]))
                 self._reach("GET", path)
                 answer = self.log._newest(self.department)
                 if self.log.volunteering and 0 < seen < view.latest and view.shown_latest is None:

@@ -11,6 +11,7 @@ from ledger_nodes import ME, Clock, Node, Witnesses
 
 from crypto.errors import DoudiError
 from department_nodes.ledger import exchange as exchange_module
+from department_nodes.ledger import own_batches
 from department_nodes.ledger.alarms import all_alarms
 from department_nodes.ledger.gate import WitnessedGate
 from department_nodes.store.session import reading
@@ -62,6 +63,16 @@ def test_steps_of_all_nodes_pass_at_once(world: Witnesses) -> None:
     assert {name for name, _, _ in world.log.cosigned} == set(world.names)
 
 
+def test_a_step_waits_for_no_regular_look(world: Witnesses, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each thing that happens wakes whoever waits for it: the submitter looks by itself only long after the test."""
+    monkeypatch.setattr(own_batches, "LATER_S", 10 * PATIENCE_S)
+    for node in world.nodes.values():
+        node.exchange.notify()
+    for node in world.nodes.values():
+        pass_gate(node)
+        pass_gate(node)
+
+
 def test_a_log_that_was_away_is_found_again_and_nothing_is_lost(world: Witnesses, log: HostileLog) -> None:
     node = world.nodes[ME]
     pass_gate(node)
@@ -93,8 +104,13 @@ def test_both_threads_end_at_once_also_in_a_long_poll(tmp_path: Path) -> None:
     node = world.nodes[ME]
     before = threading.active_count()
     node.exchange.start()
-    # It has cosigned, and waits for more.
-    wait_for(lambda: world.log.calls.count(("GET", "/v1/ledger/checkpoint")) >= 2)
+
+    def idle() -> bool:
+        placed = [row.first_index is not None for row in node.batches()]
+        return bool(placed) and all(placed) and world.log.polls[-1][0] == world.log.main.latest
+
+    # It has cosigned and handed in what it had, and waits for more.
+    wait_for(idle)
     assert threading.active_count() == before + 2
     began = time.monotonic()
     node.exchange.stop()

@@ -45,6 +45,26 @@ def test_a_witness_follows_growth_and_cosigns_each_tree_with_its_time(
     assert node.alarms() == []
 
 
+def test_a_node_asks_for_what_is_newer_and_for_a_quorum_only_while_its_own_events_need_one(
+    world: Witnesses, log: HostileLog, node: Node
+) -> None:
+    log.grow(2)
+    node.look()
+    # The acceptance of the terms is an event of its own, which has no place yet.
+    node.look()
+    assert log.polls[-1] == (2, 0, 1)
+    node.send()
+    world.look()
+    node.send()
+    assert all(row.included_size for row in node.batches())
+    size = log.main.latest
+    node.look()
+    assert log.polls[-1] == (size, 2**53, 1)
+    node.act()
+    node.look()
+    assert log.polls[-1] == (size, log.main.witnessed, 1)
+
+
 def test_what_is_durable_before_the_cosignature_decides_after_a_crash(log: HostileLog, node: Node) -> None:
     log.grow(3)
     node.look()
