@@ -78,7 +78,7 @@ class World:
 
     @classmethod
     def in_folder(cls, folder: Path, migrated: Path, **settings: Any) -> "World":
-        """Return a coordinator of its own in a folder. `migrated`: an empty database to begin with. `settings`: more of its file."""
+        """Return a coordinator of its own in a folder. `migrated`: an empty database. `settings`: more of its file."""
         api_key, approval_key, second_key, revocation_key = (generate_signing_key() for _ in range(4))
         values = {
             "centre_api_key": public(api_key),

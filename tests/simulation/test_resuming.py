@@ -38,7 +38,10 @@ def test_a_coordinator_killed_in_the_middle_of_a_step_goes_on_and_asks_nobody_tw
     assert outcome["run"]["messages"] == 25
     after = stored_replies(region, stages)
     assert all(after[key] == reply for key, reply in before.items())
+    # The numbering is recorded in the attempt that makes it, and announced is what is asked: nobody who has answered.
+    assert len(marks.numberings) == (1 if ALL.index(step) <= ALL.index(Step.FINISH) else 0)
     asked = [(row[1], row[2]) for row in marks.rows if row[0] == "sent"]
+    assert {(each, name) for each, names in marks.announced for name in names} == set(asked)
     assert not {(each.value, name) for each, name in before} & set(asked)
     assert len(asked) == len(second.seen) == 25 - len(before)
     folder = region.run_folder(stages.manifest)

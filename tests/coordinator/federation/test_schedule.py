@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from region import DEPARTMENTS, LEAD, EngineRelay, Marks, Opened, Region, Stages
 
+from coordinator.federation.union import PaddingPolicy, describe_numbering, number_union
 from crypto.errors import DoudiError
 from department_nodes.home import IDENTITY_KEY
 from policies.contracts.framing import Frame, parse_frame
@@ -59,6 +60,32 @@ def test_a_run_asks_25_messages_in_the_order_of_the_steps(region_before: Any, st
     assert steps == sorted(steps, key=[step.value for step in REGION_STEPS].index)
     assert outcome["run"]["departments"] == sorted(DEPARTMENTS)
     assert outcome["run"]["missing"] == {}
+    # Whom each step asks was announced before, and the numbering was recorded once, as its seed makes it.
+    assert [step for step, _ in marks.announced] == [step.value for step in REGION_STEPS]
+    assert all(names == set(asked[Step(step)]) for step, names in marks.announced)
+    (numbering,) = marks.numberings
+    union = region.run_folder(stages.manifest).read("union.bin")
+    pseudonyms = {
+        name: parse_frame(region.run_folder(stages.manifest).reply(Step.FINISH, name)[64:]).parts["pseudonyms"]
+        for name in DEPARTMENTS
+    }
+    seed = bytes.fromhex(numbering.seed)
+    assert number_union(pseudonyms, PaddingPolicy(1, 3), seed) == union
+    assert describe_numbering(pseudonyms, union, seed) == numbering
+    assert numbering.slots == outcome["run"]["slots"]
+
+
+def test_a_folder_that_holds_another_numbering_than_its_seed_makes_ends_the_run(
+    region_before: Any, stages: Stages
+) -> None:
+    region = region_before(Step.RELEASE)
+    region.run_until(stages.signed, stages.manifest, Step.RELEASE)
+    union = region.run_folder(stages.manifest).path / "union.bin"
+    data = union.read_bytes()
+    union.write_bytes(data[32:] + data[:32])
+    with pytest.raises(DoudiError) as caught:
+        region.run(stages.signed, stages.manifest)
+    assert caught.value.code == "run.numbering_lost"
 
 
 def test_bytes_are_counted_per_party(region_before: Any, stages: Stages) -> None:
