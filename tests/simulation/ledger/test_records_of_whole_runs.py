@@ -10,14 +10,14 @@ import hashlib
 import json
 import re
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from coordinator_world import DEPARTMENTS, World
-from cosigning_departments import cosign_newest, name_witnesses
+from coordinator_world import World
+from cosigning_departments import cosign_newest
+from governed_runs import register, running_world
 from ledger_world import AuditorKeys
 from line_region import Line
 from region import LEAD, EngineRelay, Opened, Region
@@ -29,7 +29,6 @@ from coordinator.federation.line_run import LineRun
 from coordinator.federation.run_child import DatabaseMarks
 from coordinator.ledger.models import LedgerBatchRow
 from coordinator.ledger.terms_store import newest_terms
-from coordinator.runs.services import claim_running
 from crypto.errors import DoudiError
 from crypto.ledger_entries import Entry, auditor_id, entry_key, open_entry, open_wrap, parse_entry, parse_wraps
 from department_nodes.labels import read_register
@@ -133,14 +132,8 @@ def by_value(found: Iterator[tuple[str, bytes]]) -> dict[bytes, str]:
 @pytest.fixture(scope="module")
 def governed(tmp_path_factory, migrated) -> Iterator[World]:
     """A coordinator with a run of a grant that everybody signed, and witnesses who cosign all the time."""
-    world = World.in_folder(tmp_path_factory.mktemp("coordinator"), migrated)
-    world.agree()
-    run = world.schedule(world.start_run())
-    with world.begin() as session:
-        claim_running(session, run["run_id"], 1)
-    world.run_id = run["run_id"]
-    world.now = time.time()
-    name_witnesses(world)
+    world, run_id = running_world(tmp_path_factory.mktemp("coordinator"), migrated)
+    world.run_id = run_id
     ending = threading.Event()
 
     def cosign_on() -> None:
@@ -152,13 +145,6 @@ def governed(tmp_path_factory, migrated) -> Iterator[World]:
     yield world
     ending.set()
     thread.join()
-
-
-def register(world: World, nodes) -> None:
-    """Have the coordinator know the departments whose steps it marks."""
-    for name, card in nodes.cards.items():
-        if name not in DEPARTMENTS:
-            assert world.send("centre", "POST", "/v1/parties", card.to_bytes()).status_code == 201
 
 
 @pytest.fixture(scope="module")
