@@ -41,6 +41,11 @@ def test_a_written_configuration_is_read_back_with_every_setting(tmp_path):
         {"centre_api_key": "not a key"},
         {"centre_api_key": "22" * 32},
         {"superlink_api_host": "10.0.0.1"},
+        {"ledger": {"unknown_key": 1}},
+        {"ledger": {"witness_timeout_s": 0}},
+        {"ledger": {"republish_after_s": 0}},
+        {"ledger": {"timestamp_authority_url": "ftp://authority.example"}},
+        {"ledger": {"timestamp_every_s": 1}},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(tmp_path, changes):
