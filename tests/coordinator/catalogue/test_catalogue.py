@@ -257,19 +257,24 @@ def crowded(ready):
 def test_ten_thousand_assets_are_paged_through_at_the_cost_of_a_page(crowded, only, expected):
     """A budget for the console: a page takes some 3 ms of the processor's time. That the index is used says the test below.
 
-    The median of the late pages: one page may also pay for what is none of its own, such as the making of the statement at first.
+    The median of the late pages, and of four walks the cheapest: a page may also pay for what is none of its own, such as the
+    making of the statement, collecting garbage, or a host whose other work takes the processor's caches. That only ever adds.
     """
-    found, cursor, costs = 0, None, []
-    for _ in range(41):
-        with crowded.context.read() as session:
-            started = time.thread_time()
-            page = list_assets(session, PageRequest(250, cursor), only)
-            costs.append(time.thread_time() - started)
-        found, cursor = found + len(page.rows), page.next_cursor
-        if cursor is None:
-            break
-    assert (cursor, found) == (None, expected)
-    assert median(costs[len(costs) // 2 :]) < 0.05
+
+    def late_page_s():
+        found, cursor, costs = 0, None, []
+        for _ in range(41):
+            with crowded.context.read() as session:
+                started = time.thread_time()
+                page = list_assets(session, PageRequest(250, cursor), only)
+                costs.append(time.thread_time() - started)
+            found, cursor = found + len(page.rows), page.next_cursor
+            if cursor is None:
+                break
+        assert (cursor, found) == (None, expected)
+        return median(costs[len(costs) // 2 :])
+
+    assert min(late_page_s() for _ in range(4)) < 0.05
 
 
 @pytest.mark.parametrize(("only", "expected"), FILTERS)
