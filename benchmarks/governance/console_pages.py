@@ -1,7 +1,7 @@
 """How long the console's pages take over a large database, and how long the coordinator takes to start over it.
 
 The real process (`doudi centre run`), TLS, one browser's connection, no JavaScript: from the request to the page's last byte. The
-pages are those that a person of each role comes to by following links, two clicks from the start.
+pages are those that a person of each role comes to by following links, two clicks from the start, and those of the ledger.
 """
 
 import re
@@ -21,6 +21,14 @@ from benchmarks.governance.large_office import ASSETS, PARTIES, REQUESTS, Office
 from demo.processes import LOOPBACK, Processes, free_ports
 
 PAGES_PER_ROLE, REPEATS = 40, 8
+# Visited by everybody who may see them, however few clicks lead there: the ledger is the largest table.
+LEDGER_PAGES = (
+    "/console/ledger",
+    "/console/ledger/entries",
+    "/console/ledger/entries?type=node.labels.released&producer=office-007",
+    "/console/ledger/entries?type=account.signed_in&index=50000",
+    "/console/ledger/entries/50000",
+)
 START_PATIENCE_S = 60.0
 _LINK = re.compile(r'href="(/console[^"#]*)"')
 _NO_PAGE = re.compile(r"/(events|sign-out|oidc|static)\b|\.(css|js|svg)$")
@@ -41,7 +49,12 @@ def measure() -> dict[str, Any]:
         "console_median_ms": round(1000 * statistics.median(times), 1),
         "console_pages": len(seconds),
         "console_slowest_ms": {page: round(1000 * statistics.median(seconds[page]), 1) for page in slowest},
-        "console_database": {"parties": PARTIES, "assets": ASSETS, "requests": REQUESTS},
+        "console_database": {
+            "parties": PARTIES,
+            "assets": ASSETS,
+            "requests": REQUESTS,
+            "ledger_entries": office.ledger_entries,
+        },
     }
 
 
@@ -96,6 +109,7 @@ def _addresses(client: httpx.Client) -> list[str]:
                 link = link.replace("&amp;", "&")
                 if link not in found and not _NO_PAGE.search(link) and len(found) < PAGES_PER_ROLE:
                     found.append(link)
+    found += [address for address in LEDGER_PAGES if address not in found]
     return [address for address in found if client.get(address).status_code == 200]
 
 

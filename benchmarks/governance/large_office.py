@@ -1,4 +1,4 @@
-"""A coordinator's database as after years of a large centre: 100 parties, 10,000 assets, 5,000 requests, runs, people.
+"""A coordinator's database as after years of a large centre: 100 parties, 10,000 assets, 5,000 requests, runs, a ledger.
 
 Rows are written directly, with documents that parse: what is measured is reading them. Signatures are not valid, and nobody asks.
 """
@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
+from benchmarks.governance.large_ledger import fill_ledger
 from coordinator.accounts.models import AccountRow
 from coordinator.accounts.sessions import open_session
 from coordinator.catalogue.models import AssetPurposeRow, AssetRevisionRow, AssetRow
@@ -18,7 +19,7 @@ from coordinator.config import CoordinatorConfig
 from coordinator.db import tables as _tables  # noqa: F401 - all tables must be known before the first query
 from coordinator.db.session import begin, open_engine
 from coordinator.grants.models import GrantPartyRow, GrantRow
-from coordinator.installation import Installation, install
+from coordinator.installation import APPROVAL_KEY_FILE, Installation, install
 from coordinator.parties.models import PartyRow
 from coordinator.projects.models import ProjectRow
 from coordinator.requests.models import AccessRequestRow, RequestPartyRow, RequestTransitionRow
@@ -46,10 +47,11 @@ DAY_S = 24 * 3600
 
 @dataclass(frozen=True)
 class Office:
-    """The coordinator's configuration, and a session of one person of each role, by role."""
+    """The coordinator's configuration, a session of one person of each role, by role, and how large the ledger is."""
 
     config: CoordinatorConfig
     sessions: dict[str, str]
+    ledger_entries: int
 
 
 def build(folder: Path, ports: list[int], now_s: int) -> Office:
@@ -75,7 +77,9 @@ def build(folder: Path, ports: list[int], now_s: int) -> Office:
         _add_runs(session, grants, now_s)
         people = {role: _person(session, role, party, now_s) for role, party in PEOPLE.items()}
     engine.dispose()
-    return Office(config, people)
+    approval = bytes.fromhex((chosen.officer_home / APPROVAL_KEY_FILE).read_text())
+    entries = fill_ledger(config, [card.department for card in cards], approval, now_s)
+    return Office(config, people, entries)
 
 
 def _card(number: int) -> DepartmentCard:

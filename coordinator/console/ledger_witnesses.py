@@ -10,7 +10,7 @@ from coordinator.ledger.status import LedgerStatus
 
 # A plot of more bars is no plot; the table below it names more, and the command line all.
 MOST_BARS = 12
-MOST_ROWS = 100
+MOST_ROWS = 40
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,6 @@ from policies.contracts.ledger.placed import PAGE_BATCHES, PlacedBatch, pack_pag
 MOST_PROOFS = 500
 # A cursor names the index of the entry that was given last.
 _IN_ORDER = Order("ledger_entries", (LedgerPlaceRow.first_index,))
-_NEWEST_FIRST = Order("newest_ledger_entries", (LedgerPlaceRow.first_index,), newest_first=True)
 
 
 @dataclass(frozen=True)
@@ -175,26 +174,17 @@ def prove_consistency(session: Session, old_size: int, new_size: int) -> list[by
     return merkle_log.consistency_proof(stored_reader(session, new_size), old_size, new_size)
 
 
-def headers(session: Session, after: int, wanted: PageRequest, newest_first: bool = False) -> Slice[PlacedHeader]:
-    """Return a page of the headers of entries with an index from `after` on, in the log's order or newest first.
+def headers(session: Session, after: int, wanted: PageRequest) -> Slice[PlacedHeader]:
+    """Return a page of the headers of entries with an index from `after` on, in the log's order. Raises `request.bad_cursor`.
 
-    Raises `request.bad_cursor`.
+    As people look through them, newest first and narrowed: `header_lists`.
     """
+    given = None if wanted.cursor is None else int(parse_cursor(wanted.cursor, _IN_ORDER)[0])
     size = published_size(session)
-    order = _NEWEST_FIRST if newest_first else _IN_ORDER
-    given = None if wanted.cursor is None else int(parse_cursor(wanted.cursor, order)[0])
-    if newest_first:
-        end = size if given is None else min(size, given)
-        start = max(after, end - wanted.limit)
-        more = start > after
-    else:
-        start = after if given is None else max(after, given + 1)
-        end = min(size, start + wanted.limit)
-        more = end < size
+    start = after if given is None else max(after, given + 1)
+    end = min(size, start + wanted.limit)
     rows = [_placed_header(index, entry) for index, entry in _entries(session, start, end)]
-    if newest_first:
-        rows.reverse()
-    return Slice(rows, write_cursor(order, (rows[-1].index,)) if rows and more else None)
+    return Slice(rows, write_cursor(_IN_ORDER, (rows[-1].index,)) if rows and end < size else None)
 
 
 def _entries(session: Session, start: int, end: int) -> list[tuple[int, bytes]]:

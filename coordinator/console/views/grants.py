@@ -215,6 +215,7 @@ def _values(
         "reasons": [("", language.gettext("Choose …")), *_reason_options(language)],
         "command": f"doudi {'centre' if party == CENTRE else 'node'} revoke {row.number}",
         "keys": _keys(grant),
+        "may_read_headers": may(context, user.principal, "ledger.read_headers", system_resource()),
     }
 
 

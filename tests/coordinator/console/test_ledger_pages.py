@@ -374,6 +374,16 @@ def test_the_grants_request_is_linked_where_it_is_known(at_work):
     assert re.search(r'href="/console/requests/\d+"', main_of(at_work.at("auditor").get(first)))
 
 
+def test_a_grants_page_leads_to_its_entries_and_a_runs_page_says_how_it_is_traced(at_work):
+    run = at_work.runs["finished"]
+    for role, sees in (("auditor", True), ("centre_officer", True), ("department_it", False)):
+        shown = at_work.at(role).get(f"/console/runs/{run}").text
+        assert (f"doudi audit lineage {run} --home audit" in shown) is (role == "auditor")
+        grant = re.search(r'href="(/console/grants/by-hash/([0-9a-f]{64}))"', shown)
+        page = at_work.at(role).get(at_work.at(role).get(grant[1]).headers["location"]).text
+        assert (f"/console/ledger/entries?grant={grant[2]}" in page) is sees
+
+
 # Words
 
 
