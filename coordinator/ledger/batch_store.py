@@ -4,7 +4,6 @@ A row is durable with the transaction that inserts it, before anybody is told. W
 caller, who has verified it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, insert, select
@@ -36,7 +35,7 @@ class BatchGap(DoudiError):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A batch without a place, and without its wraps. `entries`: framed, as the row has them."""
+    """A batch without a place, and without its wraps."""
 
     id: int
     batch_id: bytes
@@ -44,7 +43,7 @@ class Waiting:
     first_sequence: int
     count: int
     signature: bytes | None
-    entries: bytes
+    entries: tuple[bytes, ...]
 
 
 _KNOWN = select(BATCHES.c.id, BATCHES.c.signature, BATCHES.c.signer, BATCHES.c.first_sequence).where(
@@ -141,9 +140,8 @@ def _insert(
     signer: str | None,
     signature: bytes | None,
     wraps: bytes,
-    entries: Sequence[bytes],
+    entries: tuple[bytes, ...],
 ) -> Waiting:
-    framed = domains.frame(*entries)
     values = {
         "batch_id": batch_id,
         "producer": producer,
@@ -152,11 +150,11 @@ def _insert(
         "count": len(entries),
         "signature": signature,
         "wraps": wraps or None,
-        "entries": framed,
+        "entries": domains.frame(*entries),
         "received_at": now_s(session),
     }
     number = session.connection().execute(_INSERT, values).scalar_one()
-    return Waiting(number, batch_id, producer, first_sequence, len(entries), signature, framed)
+    return Waiting(number, batch_id, producer, first_sequence, len(entries), signature, entries)
 
 
 def _conflict() -> DoudiError:

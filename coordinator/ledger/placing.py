@@ -60,7 +60,7 @@ def place(session: Session, head: Head, terms: LedgerTerms, waiting: Sequence[Wa
     leaves: list[bytes] = []
     places, signed = [], []
     for number, row in enumerate(waiting, start=head.batches):
-        hashes = [merkle.leaf_hash(entry) for entry in unframe(row.entries)]
+        hashes = [merkle.leaf_hash(entry) for entry in row.entries]
         if row.signature is None:
             signed.append({"row": row.id, **_signed(terms, row, hashes, log_private)})
         places.append({"number": number, "batch": row.id, "first_index": head.size + len(leaves)})
@@ -82,7 +82,9 @@ def _outbox(session: Session) -> Iterator[Waiting]:
     after = 0
     while True:
         rows = session.connection().execute(_NEXT_WAITING, {"after": after}).all()
-        yield from (Waiting(*row) for row in rows)
+        for row in rows:
+            entries = tuple(unframe(row.entries))
+            yield Waiting(row.id, row.batch_id, row.producer, row.first_sequence, len(entries), row.signature, entries)
         if len(rows) < _PORTION_ROWS:
             return
         after = rows[-1].id
@@ -90,7 +92,7 @@ def _outbox(session: Session) -> Iterator[Waiting]:
 
 def _signed(terms: LedgerTerms, row: Waiting, hashes: Sequence[bytes], log_private: bytes) -> dict[str, object]:
     # Every entry ends with the hash of the wraps, which stays when the wraps are destroyed while the batch waits.
-    digest = row.entries[-HASH_BYTES:]
+    digest = row.entries[0][-HASH_BYTES:]
     statement = batch_statement(terms.origin, row.producer, row.batch_id, row.first_sequence, hashes, digest)
     return {
         "by": signing.signing_public_key(log_private).hex(),
