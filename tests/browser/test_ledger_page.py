@@ -70,12 +70,12 @@ def test_who_is_behind_is_said_in_the_plot_and_in_the_table(open_page, log, lang
     plot = page.locator("figure.plot svg")
     expect(plot).to_be_visible()
     expect(plot.locator(".bar")).to_have_count(4)
-    rows = page.get_by_role("table", name=re.compile("Witnesses|见证部门")).get_by_role("row")
+    rows = page.get_by_role("table", name=re.compile("Witnesses|见证方")).get_by_role("row")
     expect(rows).to_have_count(5)
     expect(rows.nth(1)).to_contain_text(behind)
     expect(rows.nth(4)).to_contain_text(current)
     # A reader of the screen hears the same numbers.
-    expect(page.get_by_role("img", name=re.compile("each witness|各见证部门"))).to_have_count(1)
+    expect(page.get_by_role("img", name=re.compile("each witness|各见证方"))).to_have_count(1)
 
 
 def test_entries_are_narrowed_by_keyboard_and_without_a_script(open_page):
