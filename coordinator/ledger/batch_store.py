@@ -6,7 +6,7 @@ caller, who has verified it.
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, insert, literal, select, union_all
 from sqlalchemy.orm import Session
 
 from coordinator.db.session import now_s
@@ -46,18 +46,25 @@ class Waiting:
     entries: tuple[bytes, ...]
 
 
-_KNOWN = select(BATCHES.c.id, BATCHES.c.signature, BATCHES.c.signer, BATCHES.c.first_sequence).where(
-    BATCHES.c.batch_id == bindparam("batch")
+_OF_KEY = (
+    BATCHES.c.producer == bindparam("maker"),
+    BATCHES.c.signer == bindparam("by"),
+    BATCHES.c.first_sequence > 0,
 )
 _NEWEST = (
-    select(BATCHES.c.first_sequence, BATCHES.c.count)
-    .where(
-        BATCHES.c.producer == bindparam("maker"),
-        BATCHES.c.signer == bindparam("by"),
-        BATCHES.c.first_sequence > 0,
-    )
-    .order_by(BATCHES.c.first_sequence.desc())
-    .limit(1)
+    select(BATCHES.c.first_sequence, BATCHES.c.count).where(*_OF_KEY).order_by(BATCHES.c.first_sequence.desc()).limit(1)
+)
+_SHOWN = (BATCHES.c.id, BATCHES.c.signature, BATCHES.c.signer, BATCHES.c.first_sequence, BATCHES.c.count)
+# One question instead of two: the batch of this id, and the newest one of its producer's key.
+_SAME_AND_NEWEST = union_all(
+    select(literal(True).label("same"), *_SHOWN).where(BATCHES.c.batch_id == bindparam("batch")),
+    select(
+        select(literal(False).label("same"), *_SHOWN)
+        .where(*_OF_KEY)
+        .order_by(BATCHES.c.first_sequence.desc())
+        .limit(1)
+        .subquery()
+    ),
 )
 _INSERT = insert(BATCHES).returning(BATCHES.c.id)
 _WAIT = insert(OUTBOX)
@@ -75,8 +82,8 @@ def append(session: Session, batch: Batch) -> int:
 
     The same batch again changes nothing. Raises `batch.conflict` for other bytes under its id or its numbers, `BatchGap`.
     """
-    known = _known(session, batch)
-    return _let_wait(session, _insert_new(session, batch)) if known is None else known
+    known, row = _store(session, batch)
+    return known if row is None else _let_wait(session, row)
 
 
 def store(session: Session, batch: Batch) -> Waiting | None:
@@ -84,7 +91,7 @@ def store(session: Session, batch: Batch) -> Waiting | None:
 
     Return it; `None` if it was stored before. Raises as `append`.
     """
-    return _insert_new(session, batch) if _known(session, batch) is None else None
+    return _store(session, batch)[1]
 
 
 def next_sequence(session: Session, producer: str, signer: bytes) -> int:
@@ -98,33 +105,34 @@ def is_waiting(session: Session) -> bool:
     return session.connection().execute(_ANY_WAITING).first() is not None
 
 
-def _known(session: Session, batch: Batch) -> int | None:
-    """Return the row's number of a batch that was stored before. Raises `batch.conflict` if it was another one."""
-    known = session.connection().execute(_KNOWN, {"batch": batch.batch_id}).one_or_none()
-    if known is None:
-        return None
-    # The signature covers producer, numbers, entries and the wraps' hash; a shredded batch is still the same one.
-    if tuple(known[1:]) != (batch.signature, batch.signer.hex(), batch.first_sequence):
-        raise _conflict()
-    return int(known.id)
-
-
-def _insert_new(session: Session, batch: Batch) -> Waiting:
-    expected = next_sequence(session, batch.producer, batch.signer)
+def _store(session: Session, batch: Batch) -> tuple[int, Waiting | None]:
+    """Return the row's number of a batch, and what was stored of it: `None` if it was stored before."""
+    signer = batch.signer.hex()
+    asked = {"batch": batch.batch_id, "maker": batch.producer, "by": signer}
+    expected = 1
+    for same, number, signature, by, first, count in session.connection().execute(_SAME_AND_NEWEST, asked):
+        if not same:
+            expected = first + count
+        elif (signature, by, first) == (batch.signature, signer, batch.first_sequence):
+            # The signature covers producer, numbers, entries and the wraps' hash; a shredded batch is still the same one.
+            return int(number), None
+        else:
+            raise _conflict()
     if batch.first_sequence < expected:
         raise _conflict()
     if batch.first_sequence > expected:
         raise BatchGap(expected)
-    return _insert(
+    row = _insert(
         session,
         batch.producer,
         batch.batch_id,
         batch.first_sequence,
-        batch.signer.hex(),
+        signer,
         batch.signature,
         batch.wraps,
         batch.entries,
     )
+    return row.id, row
 
 
 def _let_wait(session: Session, row: Waiting) -> int:

@@ -69,10 +69,19 @@ def place(session: Session, head: Head, terms: LedgerTerms, waiting: Sequence[Wa
     if signed:
         connection.execute(_SIGN, signed)
     connection.execute(_PLACE, places)
-    connection.execute(_TAKE_OUT, [{"row": row.id} for row in waiting])
     extend_tiles(session, head.size, leaves)
     grown = head.with_leaves(leaves, len(waiting))
     store_head(session, grown)
+    return grown
+
+
+def place_oldest(session: Session, head: Head, terms: LedgerTerms, limit: int, log_private: bytes) -> Head:
+    """Take the oldest batches out of the outbox, up to about `limit` entries, and place them; see `place`."""
+    waiting = oldest_waiting(session, limit)
+    if not waiting:
+        return head
+    grown = place(session, head, terms, waiting, log_private)
+    session.connection().execute(_TAKE_OUT, [{"row": row.id} for row in waiting])
     # Signatures, places, tiles and head become durable together, with the caller's commit. A crash before it leaves the batches
     # in the outbox, and they are placed again, perhaps elsewhere: no checkpoint ever named the places that are lost.
     return grown

@@ -23,7 +23,7 @@ from coordinator.ledger import batch_store
 from coordinator.ledger.cosigning import store_cosignature
 from coordinator.ledger.log_head import Head, damaged, locked_head, read_head
 from coordinator.ledger.models import LedgerCheckpointRow
-from coordinator.ledger.placing import PLACED_ENTRIES, oldest_waiting, place
+from coordinator.ledger.placing import PLACED_ENTRIES, place, place_oldest
 from coordinator.ledger.terms_store import newest_terms
 from crypto import signing
 from crypto.checkpoint import Checkpoint, Note, sign_checkpoint
@@ -81,7 +81,7 @@ class Sequencer:
                 # What came first is placed first: a producer's batches keep their order.
                 for batch in batches:
                     batch_store.append(session, batch)
-                return self._place(session, PLACED_ENTRIES)
+                return place_oldest(session, head, terms, PLACED_ENTRIES, self._private)
             new = [row for batch in batches if (row := batch_store.store(session, batch)) is not None]
             return place(session, head, terms, new, self._private) if new else head
 
@@ -124,9 +124,7 @@ class Sequencer:
 
     def _place(self, session: Session, limit: int) -> Head:
         head = locked_head(session)
-        terms = self._terms(session)
-        waiting = oldest_waiting(session, limit)
-        return place(session, head, terms, waiting, self._private) if waiting else head
+        return place_oldest(session, head, self._terms(session), limit, self._private)
 
     def _publish(self, session: Session) -> Note | None:
         head = locked_head(session)
