@@ -46,6 +46,8 @@ def open_engine(url: str) -> Engine:
             "journal_mode=WAL",
             "foreign_keys=ON",
             "synchronous=FULL",
+            # What is destroyed on purpose must not stay in the file's free pages: keys of a batch, records of the time before.
+            "secure_delete=ON",
             f"busy_timeout={BUSY_TIMEOUT_MS}",
         ):
             cursor.execute(f"PRAGMA {pragma}")

@@ -68,9 +68,6 @@ def shred(session: Session, context: AppContext, principal: Principal, batch_id:
         raise DoudiError("ledger.unknown_batch", "the ledger has no batch with this id", "Check the id.")
     if row.shredded:
         return False
-    if session.get_bind().dialect.name == "sqlite":
-        # For this connection: freed parts of the file are overwritten with zeros.
-        session.connection().exec_driver_sql("PRAGMA secure_delete=ON")
     session.execute(
         update(LedgerBatchRow)
         .where(LedgerBatchRow.id == row.id)

@@ -137,3 +137,20 @@ def test_nothing_in_clear_is_left_in_the_old_table(log):
     take_over(log.engine, log.clock)
     with begin(log.engine) as session:
         assert session.connection().exec_driver_sql("SELECT count(*) FROM events").scalar() == 0
+
+
+def test_nothing_in_clear_is_left_in_the_free_pages_of_the_file(old, tmp_path):
+    file, code = tmp_path / "old.db", b"authorization.denied"
+    assert code in file.read_bytes()
+    engine = open_engine(old)
+    upgrade(engine)
+    world = LogWorld(engine, tmp_path / "home")
+    world.home.mkdir()
+    world.auditor.found(world.home, SETTINGS, world.approval_key, 1)
+    open_ledger(engine, world.clock, world.home, SETTINGS, world.centre)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("COMMIT")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.exec_driver_sql("BEGIN")
+    engine.dispose()
+    assert code not in file.read_bytes()
