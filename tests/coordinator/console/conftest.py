@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from console_people import ROLES, Person, enrolled, session_token
 from coordinator_world import World
+from ledgered import Ledgered
 from operation import Operation
 from screenless_browser import HOST, Browser
 
 from coordinator.context import AppContext
+from coordinator.ledger.models import LedgerTimestampRow
 
 CHEAP_PASSWORDS = {"password_memory_kib": 19_456, "password_passes": 2}
 
@@ -62,6 +64,19 @@ def at_work(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> AtWork:
     accounts = world.config.accounts.model_copy(update=CHEAP_PASSWORDS)
     cheap = replace(world, config=world.config.model_copy(update={"accounts": accounts}).at_home(world.config.home))
     return AtWork(cheap)
+
+
+@pytest.fixture(scope="session")
+def ledgered(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Ledgered:
+    """A ledger at work, with one person of each role; one for all tests, which only read it."""
+    world = World.in_folder(tmp_path_factory.mktemp("ledgered"), migrated)
+    accounts = world.config.accounts.model_copy(update=CHEAP_PASSWORDS)
+    cheap = replace(world, config=world.config.model_copy(update={"accounts": accounts}).at_home(world.config.home))
+    made = Ledgered(cheap).everything().enrol()
+    made.record_waiting()
+    with cheap.begin() as session:
+        session.add(LedgerTimestampRow(size=made.size, token=b"a stamp"))
+    return made
 
 
 @pytest.fixture

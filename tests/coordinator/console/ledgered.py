@@ -1,8 +1,10 @@
 """A coordinator with a ledger at work: records of nodes and its own, witnesses of whom some are behind, a destroyed batch."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 from console_people import ROLES, Person, enrolled, session_token
 from coordinator_world import DEPARTMENTS
 from ledger_hands import Hands
@@ -93,3 +95,14 @@ class Ledgered:
         Hands(self.world).advance()
         found = self.world.listed("centre", f"/v1/ledger/entries?after={index}")
         return str(found[0]["batch"])
+
+
+def text_of(answer: httpx.Response) -> str:
+    """Return what a page says, without its tags and the menu."""
+    assert answer.status_code == 200, answer.text
+    return " ".join(re.sub(r"<[^>]+>", " ", main_of(answer)).split())
+
+
+def main_of(answer: httpx.Response) -> str:
+    """Return a page's content without its frame."""
+    return answer.text.partition('<main id="content" tabindex="-1">')[2].partition("</main>")[0]
