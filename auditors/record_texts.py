@@ -47,7 +47,7 @@ RECORD_TEXTS: dict[str, tuple[str, str]] = {
     ),
     "lineage_head": (
         "{run} of {project}: {state} {code}\npurpose {purpose}\ngrant {grant}\nprogram {programs}",
-        "{run}（项目 {project}）：{state} {code}\n用途 {purpose}\n授权书 {grant}\n程序 {programs}",
+        "{run}（项目 {project}）：{state} {code}\n用途 {purpose}\n授权 {grant}\n程序 {programs}",
     ),
     "lineage_unknown": ("the outcome of {count} steps is unknown", "{count} 个步骤的结果未知"),
     "lineage_missing": ("no record says: {types}", "没有记录：{types}"),
