@@ -21,9 +21,11 @@ from coordinator.ledger.models import LedgerBatchRow
 from coordinator.ledger.recording import seal_into_outbox
 from coordinator.ledger.sequencer import Sequencer
 from coordinator.ledger.terms_store import store_terms
+from crypto.ledger_entries import seal_batch
 from crypto.sealing import generate_sealing_key, sealing_public_key
 from crypto.signing import generate_signing_key, signing_public_key
-from policies.contracts.ledger.record_types import COORDINATOR_TYPES
+from policies.contracts.ledger.batches import sign_batch
+from policies.contracts.ledger.record_types import COORDINATOR_TYPES, NODE_TYPES
 from policies.contracts.ledger.records import Record, to_plain
 from policies.contracts.ledger.terms import AuditorCard, LedgerTerms, sign_terms
 
@@ -34,6 +36,7 @@ WARM_UP = 10
 ROUNDS = 5
 SINGLE = 600
 ROW_BYTES = 700
+PRODUCER = "health_disability"
 
 
 def measure() -> dict[str, Any]:
@@ -57,7 +60,7 @@ def measure() -> dict[str, Any]:
 
 
 def _measure(url: str) -> dict[str, Any]:
-    with _log(url) as (engine, sequencer):
+    with _log(url) as (engine, sequencer, terms):
         records = [to_plain(_record(number), COORDINATOR_TYPES) for number in range(BATCH)]
         for _ in range(WARM_UP):
             _append(engine, sequencer, records)
@@ -65,20 +68,22 @@ def _measure(url: str) -> dict[str, Any]:
         batched = sorted(_rate(engine, sequencer, BATCHES // ROUNDS) for _ in range(ROUNDS))[ROUNDS // 2]
         recorded = _record_rate(engine, sequencer)
         commits = _commit_rate(engine)
-        single = _single_rate(engine, sequencer)
+        single = _single_rate(sequencer, terms)
+        recorded_single = _recorded_single_rate(engine, sequencer)
         again = _commit_rate(engine)
     base = (commits + again) / 2
     return {
         "append_per_s_batched": round(batched),
         "append_per_s_recorded": round(recorded),
         "append_per_s_single": round(single),
+        "append_per_s_recorded_single": round(recorded_single),
         "commits_per_s": round(base),
         "single_of_commit_rate": round(single / base, 3),
     }
 
 
 @contextmanager
-def _log(url: str) -> Iterator[tuple[Engine, Sequencer]]:
+def _log(url: str) -> Iterator[tuple[Engine, Sequencer, LedgerTerms]]:
     """Give an empty log with three auditors and its writer."""
     engine = open_engine(url)
     upgrade(engine)
@@ -100,7 +105,7 @@ def _log(url: str) -> Iterator[tuple[Engine, Sequencer]]:
     )
     with begin(engine) as session:
         store_terms(session, sign_terms(terms, approval))
-    yield engine, Sequencer(engine, log_key)
+    yield engine, Sequencer(engine, log_key), terms
     engine.dispose()
 
 
@@ -113,6 +118,19 @@ def _record(number: int) -> Record:
         project="household-support",
         run=f"run-{number:016x}",
         counts={"attempt": 1, "step": 2, "request_bytes": 812_345, "reply_bytes": 412_345},
+        grant_hash="ab" * 32,
+    )
+
+
+def _node_record(number: int) -> Record:
+    return Record(
+        "node.step.answered",
+        int(time.time()),
+        project="household-support",
+        run=f"run-{number:016x}",
+        attempt=1,
+        step="blind",
+        counts={"bytes": 412_345, "milliseconds": 1_234},
         grant_hash="ab" * 32,
     )
 
@@ -141,7 +159,19 @@ def _record_rate(engine: Engine, sequencer: Sequencer, batches: int = 20) -> flo
     return batches * BATCH / (time.perf_counter() - started)
 
 
-def _single_rate(engine: Engine, sequencer: Sequencer) -> float:
+def _single_rate(sequencer: Sequencer, terms: LedgerTerms) -> float:
+    """Return the rate of a producer in this process that seals, signs and waits until each record has its place: one commit."""
+    private = generate_signing_key()
+    started = time.perf_counter()
+    for number in range(1, SINGLE + 1):
+        plain = to_plain(_node_record(number), NODE_TYPES)
+        sealed = seal_batch(terms.origin, PRODUCER, number, [plain], terms.sealing_keys)
+        sequencer.append_and_place([sign_batch(terms.origin, PRODUCER, number, sealed, private)])
+    return SINGLE / (time.perf_counter() - started)
+
+
+def _recorded_single_rate(engine: Engine, sequencer: Sequencer) -> float:
+    """Return the rate of acts of the coordinator that each wait for their place: the act's commit, and the log's."""
     started = time.perf_counter()
     for number in range(SINGLE):
         with begin(engine) as session:
@@ -176,7 +206,7 @@ def _commit_rate(engine: Engine) -> float:
 def _bytes_per_entry(path: Path) -> int:
     """Return the size of a fresh log of batches of 500 alone, with everything that it holds, for each entry."""
     path = path.with_name("size.db")
-    with _log(f"sqlite:///{path}") as (engine, sequencer):
+    with _log(f"sqlite:///{path}") as (engine, sequencer, _):
         empty = _size(engine)
         for _ in range(BATCHES):
             _append(engine, sequencer, [to_plain(_record(number), COORDINATOR_TYPES) for number in range(BATCH)])
