@@ -24,7 +24,7 @@ from department_nodes.ledger.witness import Refused, Seen, consider, consider_ol
 from department_nodes.store.journal import Event, EventType
 from department_nodes.store.models import EventRow, LedgerBatchRow, WitnessStateRow
 from department_nodes.store.session import reading, transaction
-from policies.contracts.ledger.evidence import WitnessEvidence
+from policies.contracts.ledger.evidence import MAXIMUM_NOTE_CHARACTERS, WitnessEvidence
 from policies.contracts.ledger.terms import LedgerTerms
 
 log = logging.getLogger("doudi.node")
@@ -224,7 +224,7 @@ class LogFollower:
             at=now_s,
             terms_number=terms.number,
             seen=seen.note,
-            offered=note.to_bytes().decode(),
+            offered=_as_evidence(note, terms),
             proof=tuple(item.hex() for item in refused.proof),
         )
         counts, hashes = {"seen_size": min(seen.size, _MOST)}, {"seen_root": seen.root.hex()}
@@ -235,6 +235,17 @@ class LogFollower:
             number = raise_alarm(self._engine, session, evidence, event)
         if number is not None:
             log.error("ALARM %d: the log offered a checkpoint that this node refuses: %s", number, refused.code)
+
+
+def _as_evidence(note: Note, terms: LedgerTerms) -> str:
+    """Return a refused note as evidence keeps it: whole, or with the log's own lines alone.
+
+    A log must not escape the alarm by drowning its second history in other lines. What is too long even so did not come from the
+    log's key, or it would be three short lines; then the alarm stands without it.
+    """
+    own = Note(note.text, tuple(one for one in note.signatures if _is_of_log(one, terms))[:2])
+    texts = (one.to_bytes().decode() for one in (note, own))
+    return next((text for text in texts if len(text) <= MAXIMUM_NOTE_CHARACTERS), "")
 
 
 def _seen(session: Session, origin: str) -> Seen:

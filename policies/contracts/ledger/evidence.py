@@ -13,7 +13,9 @@ from crypto.errors import DoudiError
 from policies.contracts.base import Document, Hash, KeyHex, SignatureHex, Slug
 
 EVIDENCE_SIGNATURE_DOMAIN = "witness-evidence"
-Note = Annotated[str, Field(max_length=65_536)]
+# Of a note with the log's signature alone, many times; not of one with a thousand cosignatures.
+MAXIMUM_NOTE_CHARACTERS = 65_536
+Note = Annotated[str, Field(max_length=MAXIMUM_NOTE_CHARACTERS)]
 EvidenceKind = Literal["fork", "rollback", "bad_signature", "bad_proof", "omission", "other_terms"]
 
 

@@ -4,7 +4,7 @@ import pytest
 from hostile_log import HostileLog, is_error, public_hex
 from ledger_nodes import ME, Node, Witnesses
 
-from crypto.checkpoint import parse_note, verify_checkpoint
+from crypto.checkpoint import Note, Signature, parse_note, verify_checkpoint
 from crypto.merkle_log import verify_consistency
 from crypto.signing import generate_signing_key
 from department_nodes.ledger.alarms import acknowledge, is_held, open_alarms
@@ -60,6 +60,21 @@ def test_a_second_history_is_refused_with_evidence_that_others_can_check(
         assert code == "merkle.bad_proof"
     (event,) = node.events("witness.refused")
     assert (event.code, alarm.signed.digest() in event.hashes) == (f"witness.{kind}", True)
+
+
+@pytest.mark.parametrize("lines", [20, 900])
+def test_a_second_history_cannot_be_drowned_in_lines_of_others(log: HostileLog, node: Node, lines: int) -> None:
+    log.grow(6)
+    node.look()
+    misbehave(log, "fork")
+    note = log.views[ME].notes[6]
+    strays = tuple(Signature(f"stray-{number:04}", b"\x00\x01\x02\x03", bytes(72)) for number in range(lines))
+    log.views[ME].shown_latest = Note(note.text, (*note.signatures, *strays))
+    assert not node.look()
+    (alarm,) = node.alarms()
+    assert alarm.kind == "fork"
+    offered = parse_note(alarm.signed.evidence.offered.encode())
+    assert verify_checkpoint(offered, log.terms.log_note_key).size == 6
 
 
 @pytest.mark.parametrize("kind", FORK_CASES)
