@@ -27,6 +27,14 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     made.close()
 
 
+@pytest.fixture(autouse=True)
+def usual_rights() -> Iterator[None]:
+    """Begin each test with the usual umask: commands that run within a test's process narrow it for themselves."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture
 def region_before(stages: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """Return a copy of the region as it was before a step (`None`: after the last), for this test alone to change."""
